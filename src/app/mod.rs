@@ -1,0 +1,1 @@
+//! Knows what an installed application is made of.

@@ -1,0 +1,1 @@
+//! Speaks with a person: the only printing, prompting, environment and exit codes.

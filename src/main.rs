@@ -1,0 +1,3 @@
+//! The `snap` binary: parse, run, exit.
+
+fn main() {}

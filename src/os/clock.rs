@@ -1,0 +1,18 @@
+//! The time of day and elapsed time. Nothing else in the crate reads a clock.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A moment, in nanoseconds since 1970 (UTC). Good until the year 2262.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub i64);
+
+/// Reads the time of day. It may jump; nothing is ever ordered by it alone.
+pub fn now() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Starts a stopwatch that no change of the time of day disturbs.
+pub fn stopwatch() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,97 @@
+//! Every instant at which a test kills the process has a name here, in the shipped binary.
+//!
+//! `SNAP_CRASH_AT=POINT[:N]` is read by `cli`, parsed by [`Ordered::parse`] and handed down with
+//! [`arm`]; the N-th time [`reach`] meets that point, the process kills itself with SIGKILL, as a
+//! power cut would: no destructor, no flush, no exit handler runs.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! crash_points {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
+        /// An instant at which the process may die.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum CrashPoint { $($(#[doc = $doc])+ $name,)+ }
+
+        impl CrashPoint {
+            /// Every point, in the order in which an upgrade that is rolled back meets them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The name used in `SNAP_CRASH_AT`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+crash_points! {
+    /// A single file's new bytes are in a temporary file, not yet synced.
+    TempWritten = "temp-written",
+    /// They are synced, not yet renamed into place.
+    TempSynced = "temp-synced",
+    /// The rename is done, its directory not yet synced.
+    Renamed = "renamed",
+}
+
+/// Where a test wants the process to die: the `hit`-th time `point` is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ordered {
+    /// The point.
+    pub point: CrashPoint,
+    /// Counted from 1.
+    pub hit: u64,
+}
+
+impl Ordered {
+    /// Reads `POINT` or `POINT:N`; `None` if there is no such point or N is not a number above 0.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, hit) = match text.split_once(':') {
+            Some((name, hit)) => (name, hit.parse().ok().filter(|n| *n > 0)?),
+            None => (text, 1),
+        };
+        let point = *CrashPoint::ALL.iter().find(|point| point.name() == name)?;
+        Some(Self { point, hit })
+    }
+}
+
+static ARMED: OnceLock<Ordered> = OnceLock::new();
+static HITS: AtomicU64 = AtomicU64::new(0);
+
+/// Makes the process die where `ordered` says. Only the first call counts.
+pub fn arm(ordered: Ordered) {
+    ARMED.get_or_init(|| ordered);
+}
+
+/// Says that the process is at `point`; if a test ordered its death here, it does not return.
+pub fn reach(point: CrashPoint) {
+    let Some(ordered) = ARMED.get() else { return };
+    if ordered.point == point && HITS.fetch_add(1, Ordering::SeqCst) + 1 == ordered.hit {
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        // The signal may reach another thread first; this one must do nothing more.
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_point_is_found_by_its_name() {
+        for point in CrashPoint::ALL {
+            let parsed = Ordered::parse(point.name());
+            assert_eq!(parsed, Some(Ordered { point: *point, hit: 1 }));
+        }
+    }
+
+    #[test]
+    fn a_hit_is_counted_from_one() {
+        assert_eq!(Ordered::parse("renamed:3").map(|o| o.hit), Some(3));
+        assert_eq!(Ordered::parse("renamed:0"), None);
+        assert_eq!(Ordered::parse("no-such-point"), None);
+    }
+}

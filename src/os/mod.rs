@@ -1,0 +1,10 @@
+//! The one door to disk, processes, clock and locks; and the named crash points.
+//!
+//! Nothing outside this module creates, renames or deletes a file, spawns a process or reads the
+//! clock (SQLite's own files, which its library writes, apart).
+
+#![expect(clippy::disallowed_methods, reason = "this module is the door")]
+
+pub mod clock;
+pub mod crash;
+pub mod file;

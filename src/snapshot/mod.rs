@@ -1,0 +1,1 @@
+//! Takes, restores, compares and verifies a point in time: files and databases under one id.

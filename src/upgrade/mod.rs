@@ -1,0 +1,1 @@
+//! Changes an application so that it can always be put back.
