@@ -2,12 +2,15 @@
 //!
 //! Trees are not written through here: they are written aside and made durable by one `syncfs`.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{Advice, CWD, RenameFlags};
+use rustix::io::Errno;
 
 use super::crash::{CrashPoint, reach};
 
@@ -29,7 +32,106 @@ pub fn replace(dir: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()
     sync_dir(dir)
 }
 
+/// Creates `path` for reading and writing; fails if anything is there, a dangling link too.
+pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    File::options().read(true).write(true).create_new(true).mode(mode).open(path)
+}
+
+/// Gives `from` the name `to`; fails if `to` exists. Durable once the directory of `to` is synced.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // File systems without the flag (NFS, old FUSE): a link never replaces either.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Gives `from` the name `to`, in the place of what was there. Durable once the directory is.
+pub fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Removes the file at `path`; whether there was one.
+pub fn remove(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(false),
+        done => done.map(|()| true),
+    }
+}
+
+/// Creates one directory; fails if anything is there.
+pub fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().mode(mode).create(path)
+}
+
+/// Creates `path` and the parents it lacks, all with `mode`. A directory that exists is fine.
+pub fn create_dirs(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(path)
+}
+
+/// Removes an empty directory.
+pub fn remove_dir(path: &Path) -> io::Result<()> {
+    fs::remove_dir(path)
+}
+
+/// Removes a directory that is ours alone, and all in it; whether there was one.
+///
+/// Never for a tree that another user may write: use `os::beneath` there.
+pub fn remove_dir_all(path: &Path) -> io::Result<bool> {
+    match fs::remove_dir_all(path) {
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(false),
+        done => done.map(|()| true),
+    }
+}
+
 /// Makes the names in `dir` durable. A rename lasts only once its directory does.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    match File::open(dir)?.sync_all() {
+        // Some network and FUSE file systems cannot sync a directory; nothing better exists there.
+        Err(cannot) if cannot.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes everything written to the file system that holds `file` durable.
+pub fn syncfs(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
+}
+
+/// Forgets what the page cache holds of `file`, so that the next read comes from the medium.
+///
+/// Only clean pages go: the caller has synced the file before.
+pub fn drop_cached_pages(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, 0, None, Advice::DontNeed)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_name_never_takes_the_place_of_an_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&a, "a").unwrap();
+        fs::write(&b, "b").unwrap();
+        assert_eq!(rename_new(&a, &b).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(create_new(&b, 0o600).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&b).unwrap(), b"b");
+        assert!(remove(&b).unwrap() && !remove(&b).unwrap());
+        rename_new(&a, &b).unwrap();
+        assert_eq!(fs::read(&b).unwrap(), b"a");
+    }
+
+    #[test]
+    fn a_replaced_file_is_whole_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        replace(dir.path(), "f", b"old", 0o600).unwrap();
+        replace(dir.path(), "f", b"new", 0o600).unwrap();
+        assert_eq!(fs::read(dir.path().join("f")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

@@ -8,3 +8,5 @@
 pub mod clock;
 pub mod crash;
 pub mod file;
+pub mod host;
+pub mod lock;

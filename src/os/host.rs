@@ -1,0 +1,73 @@
+//! Who we are on this machine: what tells one process, boot or host from another.
+
+use std::fs;
+use std::io;
+
+/// A process that can be told from a later one with the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessMark {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub started_ticks: u64,
+}
+
+/// The machine's name.
+pub fn name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Tells this boot from every other; empty where the kernel does not say.
+pub fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// This process.
+pub fn this_process() -> ProcessMark {
+    let pid = std::process::id();
+    ProcessMark { pid, started_ticks: started_ticks(pid).ok().flatten().unwrap_or_default() }
+}
+
+/// Whether `mark` is provably gone; a process we may not look at counts as running.
+pub fn is_gone(mark: ProcessMark) -> bool {
+    match started_ticks(mark.pid) {
+        Ok(Some(ticks)) => ticks != mark.started_ticks,
+        Ok(None) => true,
+        Err(_) => false,
+    }
+}
+
+/// When process `pid` started; `None` if there is none.
+fn started_ticks(pid: u32) -> io::Result<Option<u64>> {
+    let stat = match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat,
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // The second field is the program's name in parentheses, and may hold spaces and parentheses.
+    let end = stat.iter().rposition(|b| *b == b')').ok_or(io::ErrorKind::InvalidData)?;
+    let rest = String::from_utf8_lossy(&stat[end + 1..]).into_owned();
+    let ticks = rest.split_ascii_whitespace().nth(19).and_then(|field| field.parse().ok());
+    ticks.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_gone_once_it_was_waited_for() {
+        let here = this_process();
+        assert!(here.started_ticks > 0 && !is_gone(here));
+        assert!(is_gone(ProcessMark { started_ticks: here.started_ticks + 1, ..here }));
+
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let mark = ProcessMark {
+            pid: child.id(),
+            started_ticks: started_ticks(child.id()).unwrap().unwrap_or_default(),
+        };
+        child.wait().unwrap();
+        assert!(is_gone(mark));
+    }
+}
