@@ -11,7 +11,15 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Lock {
     // `File` opens close-on-exec, so the lock cannot outlive us in a child.
-    _opened: File,
+    opened: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, but for a child that another thread has just forked and that has not
+        // yet come to its exec: it shares the open file, and would keep the lock a moment longer.
+        let _ = self.opened.unlock();
+    }
 }
 
 impl Lock {
@@ -31,7 +39,7 @@ impl Lock {
 
     fn held(opened: File, taken: Result<(), TryLockError>) -> io::Result<Option<Self>> {
         match taken {
-            Ok(()) => Ok(Some(Self { _opened: opened })),
+            Ok(()) => Ok(Some(Self { opened })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
