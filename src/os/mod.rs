@@ -5,8 +5,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "this module is the door")]
 
+pub mod beneath;
 pub mod clock;
 pub mod crash;
 pub mod file;
 pub mod host;
 pub mod lock;
+pub mod meta;
