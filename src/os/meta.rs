@@ -344,12 +344,3 @@ pub fn group_name(gid: u32) -> Option<String> {
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
-
-/// Names this boot of the machine: stat data of another boot proves nothing after a crash.
-pub fn boot_id() -> io::Result<[u8; 16]> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    u128::from_str_radix(&digits, 16)
-        .map(u128::to_be_bytes)
-        .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
-}

@@ -1,7 +1,13 @@
 //! Files: what an entry is, the order of a tree, how it is listed, stored and put on disk.
 
 mod entry;
+mod error;
+mod exclusions;
+pub mod manifest;
 mod path;
+mod wire;
 
 pub use entry::{Content, Entry, Kind, Meta, Mtime, Xattr};
+pub use error::{BadObject, TreeError};
+pub use exclusions::{CACHEDIR_TAG, ExclusionRules, Exclusions, Treatment, is_ours};
 pub use path::{BadPath, TreePath};
