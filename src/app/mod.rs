@@ -1,1 +1,3 @@
 //! Knows what an installed application is made of.
+
+pub mod version;
