@@ -32,6 +32,14 @@ crash_points! {
     TempSynced = "temp-synced",
     /// The rename is done, its directory not yet synced.
     Renamed = "renamed",
+    /// The first journal is built under a temporary name.
+    JournalBuilt = "journal-built",
+    /// It has its name; its witness is not yet beside it.
+    JournalPublished = "journal-published",
+    /// An event is about to enter the journal.
+    JournalAppend = "journal-append",
+    /// It is durable.
+    JournalAppended = "journal-appended",
 }
 
 /// Where a test wants the process to die: the `hit`-th time `point` is reached.

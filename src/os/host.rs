@@ -23,6 +23,14 @@ pub fn boot_id() -> String {
     id.trim().to_owned()
 }
 
+/// Tells this machine from its clones; empty where the system has given it no id.
+pub fn machine_id() -> String {
+    let id = fs::read_to_string("/etc/machine-id")
+        .or_else(|_| fs::read_to_string("/var/lib/dbus/machine-id"))
+        .unwrap_or_default();
+    id.trim().to_owned()
+}
+
 /// This process.
 pub fn this_process() -> ProcessMark {
     let pid = std::process::id();

@@ -12,3 +12,4 @@ pub mod file;
 pub mod host;
 pub mod lock;
 pub mod meta;
+pub mod volume;
