@@ -397,9 +397,8 @@ mod tests {
             prop_oneof![Just(Scheme::Dotted4), Just(Scheme::Dotted4Counter), Just(Scheme::Calver)],
         );
         let opaque = ("[a-c]{1,3}", Just(Scheme::Opaque));
-        prop_oneof![semver, four, opaque].prop_filter_map("no version", |(text, scheme)| {
-            AppVersion::parse(&text, scheme).ok()
-        })
+        prop_oneof![semver, four, opaque]
+            .prop_filter_map("no version", |(text, scheme)| AppVersion::parse(&text, scheme).ok())
     }
 
     proptest! {

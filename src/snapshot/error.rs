@@ -1,0 +1,49 @@
+//! What can go wrong with a snapshot.
+
+use std::path::PathBuf;
+
+use super::record::BadRecord;
+use crate::repository::ObjectId;
+use crate::tree::TreeError;
+
+/// A failure while taking, reading, comparing or restoring a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Files could not be listed, read or written.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A record is not what this version writes.
+    #[error("the record of snapshot {id} is damaged or too new")]
+    BadRecord {
+        /// The snapshot.
+        id: ObjectId,
+        /// What does not fit.
+        source: BadRecord,
+    },
+    /// No snapshot has this address.
+    #[error("no snapshot {address}")]
+    NotFound {
+        /// As it was typed.
+        address: String,
+    },
+    /// Several snapshots begin like this.
+    #[error("{address} fits {} snapshots", candidates.len())]
+    Ambiguous {
+        /// As it was typed.
+        address: String,
+        /// Those that fit.
+        candidates: Vec<ObjectId>,
+    },
+    /// The address is not one.
+    #[error("{address:?} is no address of a snapshot")]
+    BadAddress {
+        /// As it was typed.
+        address: String,
+    },
+    /// The live root is of another kind than the snapshot's, or is not there.
+    #[error("{} is not what it was when the snapshot was taken", path.display())]
+    RootChanged {
+        /// Where the root is.
+        path: PathBuf,
+    },
+}
