@@ -1,5 +1,6 @@
 //! One thing in a tree, with all of its metadata that is proved.
 
+use crate::os::meta::FileKind;
 use crate::repository::ChunkId;
 
 use super::TreePath;
@@ -106,4 +107,28 @@ pub struct Entry {
     /// For a file with several names inside its root: the first of them in path order, from the
     /// root. `None` for every other entry.
     pub link_group: Option<TreePath>,
+}
+
+impl Kind {
+    /// The size of a file.
+    pub const fn size(&self) -> Option<u64> {
+        match self {
+            Self::File { size, .. } => Some(*size),
+            _ => None,
+        }
+    }
+
+    /// What `stat` calls it; `None` where it stands for something that is not looked at.
+    pub const fn file_kind(&self) -> Option<FileKind> {
+        Some(match self {
+            Self::File { .. } => FileKind::File,
+            Self::Directory { .. } | Self::SkippedDirectory => FileKind::Directory,
+            Self::Symlink { .. } => FileKind::Symlink,
+            Self::Fifo => FileKind::Fifo,
+            Self::Socket => FileKind::Socket,
+            Self::CharDevice { .. } => FileKind::CharDevice,
+            Self::BlockDevice { .. } => FileKind::BlockDevice,
+            Self::MountPoint | Self::Database { .. } => return None,
+        })
+    }
 }

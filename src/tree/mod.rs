@@ -5,6 +5,9 @@ mod error;
 mod exclusions;
 pub mod manifest;
 mod path;
+pub mod place;
+pub mod statcache;
+pub mod walk;
 mod wire;
 
 pub use entry::{Content, Entry, Kind, Meta, Mtime, Xattr};

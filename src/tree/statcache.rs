@@ -1,0 +1,426 @@
+//! What a tree's inodes looked like when their content was last read, so that it need not be read
+//! again. Local, 0600, replaced by rename; if anything about it is odd, it is as if it were absent.
+//!
+//! The file: blocks in no order, one for each directory (its entries as a directory object, and
+//! for each a [`Mark`]) · the places of the blocks, sorted by the hash of the directory's path ·
+//! what it is a cache of · where those two begin, and a checksum over them.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::wire::{Reader, Writer};
+use super::{BadObject, Entry, Mtime, manifest};
+use crate::os::file;
+use crate::os::meta::{Inode, Stamp, Stat};
+use crate::repository::{ChunkId, ObjectId};
+
+const MAGIC: [u8; 8] = *b"snapst1\n";
+const TRAILER_BYTES: usize = 8 + 8 + 8 + 32 + 8;
+const PLACE_BYTES: usize = 8 + 8 + 4;
+const MARK_BYTES: usize = 8 + 4 + 8 + 4 + 8 + 8 + 4 + 1;
+
+/// The key of the block that holds the root itself, as one entry; a directory's key is its path.
+pub const ROOT_KEY: &[u8] = b"/";
+
+/// The part of a `stat` that tells whether a file may have changed, as far as its entry does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The true time of modification: the entry's may be left out.
+    pub mtime: Stamp,
+    /// The time of the last change of any sort.
+    pub ctime: Stamp,
+    /// Which inode.
+    pub inode: Inode,
+    /// How many names it has.
+    pub links: u32,
+    /// It may have changed right after it was read, within the same tick of the clock: read again.
+    pub is_racy: bool,
+}
+
+/// The entries of a directory, with a mark for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The id of its directory object.
+    pub object: ChunkId,
+    /// Sorted by name.
+    pub entries: Vec<Entry>,
+    /// One for each entry.
+    pub marks: Vec<Mark>,
+}
+
+/// What the cache is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The snapshot that was taken. Its chunks exist while it is listed.
+    pub snapshot: Option<ObjectId>,
+    /// The boot of the machine: after a crash, stat data and bytes may disagree.
+    pub boot_id: String,
+    /// Tells this root and repository from others.
+    pub source: [u8; 32],
+}
+
+/// A cache that can be asked.
+#[derive(Debug)]
+pub struct StatCache {
+    file: File,
+    origin: Origin,
+    /// Sorted by hash.
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    hash: u64,
+    offset: u64,
+    length: u32,
+}
+
+impl Mark {
+    /// The mark of an inode that was read after `stat`; `began` is when the walk began.
+    pub fn new(stat: &Stat, began: Stamp) -> Self {
+        let (mtime, ctime, inode, links) = (stat.mtime, stat.ctime, stat.inode, stat.links);
+        Self { mtime, ctime, inode, links, is_racy: mtime >= began || ctime >= began }
+    }
+
+    /// Whether the inode that `entry` describes is, by all that stat tells, still as it was.
+    pub fn fits(&self, entry: &Entry, stat: &Stat) -> bool {
+        self.mtime == stat.mtime
+            && self.ctime == stat.ctime
+            && self.inode == stat.inode
+            && entry.meta.mode == stat.mode
+            && entry.meta.uid == stat.uid
+            && entry.meta.gid == stat.gid
+            && entry.kind.size().is_none_or(|size| size == stat.size)
+            && entry.kind.file_kind() == Some(stat.kind)
+    }
+}
+
+impl From<Stamp> for Mtime {
+    fn from(stamp: Stamp) -> Self {
+        Self { secs: stamp.secs, nanos: stamp.nanos }
+    }
+}
+
+impl From<Mtime> for Stamp {
+    fn from(mtime: Mtime) -> Self {
+        Self { secs: mtime.secs, nanos: mtime.nanos }
+    }
+}
+
+impl StatCache {
+    /// Opens the cache at `path`; `None` if there is none for `source` that can be believed.
+    pub fn open(path: &Path, source: &[u8; 32]) -> Option<Self> {
+        let cache = Self::read(File::open(path).ok()?).ok()?;
+        (cache.origin.source == *source).then_some(cache)
+    }
+
+    /// What it is of.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The block of one directory.
+    pub fn block(&self, key: &[u8]) -> Option<Block> {
+        let hash = hash_of(key);
+        let first = self.places.partition_point(|place| place.hash < hash);
+        let mut fitting = self.places[first..].iter().take_while(|place| place.hash == hash);
+        fitting.find_map(|place| self.read_block(*place, key).ok().flatten())
+    }
+
+    fn read_block(&self, place: Place, key: &[u8]) -> io::Result<Option<Block>> {
+        let mut raw = vec![0; place.length as usize];
+        self.file.read_exact_at(&mut raw, place.offset)?;
+        Ok(decode_block(&raw, key).unwrap_or_default())
+    }
+
+    fn read(file: File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let bad = || io::Error::from(io::ErrorKind::InvalidData);
+        let trailer_at = length.checked_sub(TRAILER_BYTES as u64).ok_or_else(bad)?;
+        let mut trailer = [0; TRAILER_BYTES];
+        file.read_exact_at(&mut trailer, trailer_at)?;
+        let mut from = Reader(&trailer);
+        let mut number = || from.array().map(u64::from_le_bytes).map_err(|_| bad());
+        let (places_at, count, origin_at) = (number()?, number()?, number()?);
+        let checksum: [u8; 32] = from.array().map_err(|_| bad())?;
+        let magic: [u8; 8] = from.array().map_err(|_| bad())?;
+        let places_bytes = count.checked_mul(PLACE_BYTES as u64).ok_or_else(bad)?;
+        let fits =
+            places_at.checked_add(places_bytes) == Some(origin_at) && origin_at <= trailer_at;
+        if magic != MAGIC || !fits {
+            return Err(bad());
+        }
+        let mut tail = vec![0; usize::try_from(trailer_at - places_at).map_err(|_| bad())?];
+        file.read_exact_at(&mut tail, places_at)?;
+        if blake3::hash(&tail) != checksum {
+            return Err(bad());
+        }
+        let mut from = Reader(&tail);
+        let places = (0..count).map(|_| Place::decode(&mut from));
+        let places = places.collect::<Result<_, _>>().map_err(|_| bad())?;
+        let origin = Origin::decode(&mut from).map_err(|_| bad())?;
+        Ok(Self { file, origin, places })
+    }
+}
+
+/// A cache that is being written, by many threads.
+#[derive(Debug)]
+pub struct StatCacheWriter {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    out: BufWriter<File>,
+    offset: u64,
+    places: Vec<Place>,
+}
+
+impl StatCacheWriter {
+    /// Writes into `file`, which is new and empty.
+    pub fn new(file: File) -> Self {
+        let out = BufWriter::with_capacity(256 * 1024, file);
+        Self { inner: Mutex::new(Inner { out, offset: 0, places: Vec::new() }) }
+    }
+
+    /// Adds the block of one directory.
+    pub fn add(
+        &self,
+        key: &[u8],
+        object: &ChunkId,
+        entries: &[Entry],
+        marks: &[Mark],
+    ) -> io::Result<()> {
+        let raw = encode_block(key, object, entries, marks);
+        let length = u32::try_from(raw.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let mut inner = self.inner.lock().expect("no holder of this lock panics");
+        inner.out.write_all(&raw)?;
+        let place = Place { hash: hash_of(key), offset: inner.offset, length };
+        inner.places.push(place);
+        inner.offset += u64::from(length);
+        Ok(())
+    }
+
+    /// Writes the rest. The file is a cache once it has its name.
+    pub fn finish(self, origin: &Origin) -> io::Result<File> {
+        let inner = self.inner.into_inner().expect("no holder of this lock panics");
+        let Inner { mut out, offset, mut places } = inner;
+        places.sort_unstable();
+        let mut tail = Writer::default();
+        for place in &places {
+            tail.raw(&place.hash.to_le_bytes());
+            tail.raw(&place.offset.to_le_bytes());
+            tail.raw(&place.length.to_le_bytes());
+        }
+        let origin_at = offset + tail.0.len() as u64;
+        origin.encode(&mut tail);
+        let checksum = blake3::hash(&tail.0);
+        tail.raw(&offset.to_le_bytes());
+        tail.raw(&(places.len() as u64).to_le_bytes());
+        tail.raw(&origin_at.to_le_bytes());
+        tail.raw(checksum.as_bytes());
+        tail.raw(&MAGIC);
+        out.write_all(&tail.0)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)
+    }
+
+    /// Ends the writing, and asks what was written.
+    pub fn into_cache(self, origin: &Origin) -> io::Result<StatCache> {
+        StatCache::read(self.finish(origin)?)
+    }
+}
+
+/// Creates a file for a cache beside its place, under a name that nobody else uses.
+pub fn create_beside(path: &Path) -> io::Result<(File, std::path::PathBuf)> {
+    let temp = path.with_extension(format!("new-{}", std::process::id()));
+    file::remove(&temp)?; // of a process with our number, killed at this
+    Ok((file::create_new(&temp, 0o600)?, temp))
+}
+
+impl Place {
+    fn decode(from: &mut Reader<'_>) -> Result<Self, BadObject> {
+        Ok(Self {
+            hash: u64::from_le_bytes(from.array()?),
+            offset: u64::from_le_bytes(from.array()?),
+            length: u32::from_le_bytes(from.array()?),
+        })
+    }
+}
+
+impl Origin {
+    fn encode(&self, out: &mut Writer) {
+        out.bytes(self.snapshot.as_ref().map_or(&[][..], |id| id.as_bytes()));
+        out.bytes(self.boot_id.as_bytes());
+        out.raw(&self.source);
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, BadObject> {
+        let snapshot = <[u8; 32]>::try_from(from.bytes("origin")?).ok().map(ObjectId::from_bytes);
+        let boot_id = String::from_utf8_lossy(from.bytes("origin")?).into_owned();
+        Ok(Self { snapshot, boot_id, source: from.array()? })
+    }
+}
+
+fn hash_of(key: &[u8]) -> u64 {
+    let hash = blake3::hash(key);
+    u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
+}
+
+fn encode_block(key: &[u8], object: &ChunkId, entries: &[Entry], marks: &[Mark]) -> Vec<u8> {
+    let mut out = Writer(vec![0; 8]);
+    out.bytes(key);
+    out.raw(object.as_bytes());
+    out.count(marks.len());
+    for mark in marks {
+        for stamp in [mark.mtime, mark.ctime] {
+            out.raw(&stamp.secs.to_le_bytes());
+            out.raw(&stamp.nanos.to_le_bytes());
+        }
+        out.raw(&mark.inode.dev.to_le_bytes());
+        out.raw(&mark.inode.ino.to_le_bytes());
+        out.raw(&mark.links.to_le_bytes());
+        out.byte(mark.is_racy.into());
+    }
+    out.raw(&manifest::encode_leaf(entries));
+    let checksum = hash_of(&out.0[8..]).to_le_bytes();
+    out.0[..8].copy_from_slice(&checksum);
+    out.0
+}
+
+/// `None` if it is the block of another key.
+fn decode_block(raw: &[u8], key: &[u8]) -> Result<Option<Block>, BadObject> {
+    let mut from = Reader(raw);
+    let checksum = u64::from_le_bytes(from.array()?);
+    if hash_of(from.0) != checksum {
+        return Err(BadObject::Short);
+    }
+    if from.bytes("key")? != key {
+        return Ok(None);
+    }
+    let object = ChunkId::from_bytes(from.array()?);
+    let count = from.count("marks", MARK_BYTES)?;
+    let marks = (0..count).map(|_| take_mark(&mut from)).collect::<Result<Vec<_>, _>>()?;
+    let entries = manifest::decode_leaf(from.0)?;
+    Ok((entries.len() == marks.len()).then_some(Block { object, entries, marks }))
+}
+
+fn take_mark(from: &mut Reader<'_>) -> Result<Mark, BadObject> {
+    let mut stamp = || {
+        let secs = i64::from_le_bytes(from.array()?);
+        Ok::<_, BadObject>(Stamp { secs, nanos: u32::from_le_bytes(from.array()?) })
+    };
+    let (mtime, ctime) = (stamp()?, stamp()?);
+    let dev = u64::from_le_bytes(from.array()?);
+    let inode = Inode { dev, ino: u64::from_le_bytes(from.array()?) };
+    let links = u32::from_le_bytes(from.array()?);
+    Ok(Mark { mtime, ctime, inode, links, is_racy: from.byte()? != 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Content, Kind, Meta};
+
+    fn origin() -> Origin {
+        let snapshot = Some(ObjectId::from_bytes([7; 32]));
+        Origin { snapshot, boot_id: "boot".to_owned(), source: [1; 32] }
+    }
+
+    fn stat() -> Stat {
+        let place = tempfile::tempdir().unwrap();
+        let dir = crate::os::beneath::Dir::open_root(place.path()).unwrap();
+        dir.create_file(b"f").unwrap();
+        dir.stat(b"f").unwrap()
+    }
+
+    fn entry(stat: &Stat) -> Entry {
+        let meta = Meta {
+            mode: stat.mode,
+            uid: stat.uid,
+            gid: stat.gid,
+            mtime: stat.mtime.into(),
+            xattrs: Vec::new(),
+        };
+        let kind = Kind::File { size: 0, content: Content::Empty };
+        Entry { name: b"f".as_slice().into(), meta, kind, link_group: None }
+    }
+
+    fn written(path: &Path) {
+        let (file, temp) = create_beside(path).unwrap();
+        let writer = StatCacheWriter::new(file);
+        let stat = stat();
+        let mark = Mark::new(&stat, Stamp::default());
+        for n in 0..50_u8 {
+            let key = [b'a', n + 1];
+            let id = ChunkId::from_bytes([n; 32]);
+            writer.add(&key, &id, &[entry(&stat)], &[mark]).unwrap();
+        }
+        writer.finish(&origin()).unwrap();
+        file::rename_over(&temp, path).unwrap();
+    }
+
+    #[test]
+    fn a_block_is_found_by_the_path_of_its_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("cache");
+        written(&path);
+        let cache = StatCache::open(&path, &[1; 32]).unwrap();
+        assert_eq!(cache.origin(), &origin());
+        assert_eq!(cache.block(&[b'a', 30]).unwrap().object, ChunkId::from_bytes([29; 32]));
+        assert!(cache.block(b"b").is_none());
+        assert!(StatCache::open(&path, &[2; 32]).is_none(), "a cache of something else");
+    }
+
+    #[test]
+    fn a_damaged_cache_is_as_if_it_were_absent() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("cache");
+        written(&path);
+        let whole = std::fs::read(&path).unwrap();
+        let sound = StatCache::open(&path, &[1; 32]).unwrap();
+        let truth: Vec<_> = (0..50_u8).map(|n| sound.block(&[b'a', n + 1])).collect();
+        for at in (0..whole.len()).step_by(7) {
+            let mut raw = whole.clone();
+            raw[at] ^= 0x10;
+            let damaged = place.path().join("damaged");
+            file::replace(place.path(), "damaged", &raw, 0o600).unwrap();
+            let Some(cache) = StatCache::open(&damaged, &[1; 32]) else { continue };
+            for n in 0..50_u8 {
+                let block = cache.block(&[b'a', n + 1]);
+                assert!(block.is_none() || block == truth[usize::from(n)], "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_changed_in_the_same_tick_is_marked() {
+        let stat = stat();
+        let mark = Mark::new(&stat, stat.ctime);
+        assert!(mark.is_racy && mark.fits(&entry(&stat), &stat));
+        let later = Stamp { secs: stat.ctime.secs + 1, nanos: 0 };
+        assert!(!Mark::new(&stat, later).is_racy);
+    }
+
+    #[test]
+    fn any_difference_in_stat_counts() {
+        let stat = stat();
+        let (entry, mark) = (entry(&stat), Mark::new(&stat, Stamp::default()));
+        assert!(mark.fits(&entry, &stat));
+        let others = [
+            Stat { mode: 0, ..stat },
+            Stat { uid: 77, ..stat },
+            Stat { gid: 77, ..stat },
+            Stat { size: 1, ..stat },
+            Stat { mtime: Stamp::default(), ..stat },
+            Stat { ctime: Stamp::default(), ..stat },
+            Stat { inode: Inode::default(), ..stat },
+            Stat { kind: crate::os::meta::FileKind::Fifo, ..stat },
+        ];
+        for other in others {
+            assert!(!mark.fits(&entry, &other), "{other:?}");
+        }
+    }
+}
