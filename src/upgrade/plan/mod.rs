@@ -13,6 +13,8 @@ use super::merge::{Fate, Fates, Typed};
 use super::step::Step;
 use super::stored::{Digest, PathText, file_path};
 
+pub mod review;
+
 /// The version of the stored form.
 pub const FORMAT: u32 = 1;
 
