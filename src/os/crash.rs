@@ -40,6 +40,38 @@ crash_points! {
     JournalAppend = "journal-append",
     /// It is durable.
     JournalAppended = "journal-appended",
+    /// A pack is wholly written, not yet synced.
+    PackWritten = "pack-written",
+    /// A pack is synced under its temporary name.
+    PackSynced = "pack-synced",
+    /// A pack has its name, which is not yet durable.
+    PackRenamed = "pack-renamed",
+    /// An index segment is wholly written, not yet synced.
+    IndexWritten = "index-written",
+    /// An index segment is synced under its temporary name.
+    IndexSynced = "index-synced",
+    /// An index segment has its name, which is not yet durable.
+    IndexRenamed = "index-renamed",
+    /// A pin is wholly written, not yet synced.
+    PinWritten = "pin-written",
+    /// A pin is synced under its temporary name.
+    PinSynced = "pin-synced",
+    /// A pin has its name, which is not yet durable.
+    PinRenamed = "pin-renamed",
+    /// A snapshot record is wholly written, not yet synced.
+    SnapshotWritten = "snapshot-written",
+    /// A snapshot record is synced under its temporary name: the snapshot does not exist yet.
+    SnapshotSynced = "snapshot-synced",
+    /// A snapshot record has its name: the snapshot exists, unless the power fails now.
+    SnapshotRenamed = "snapshot-renamed",
+    /// Another object of the repository (config, key slot, lease) is written, not yet synced.
+    ObjectWritten = "object-written",
+    /// It is synced under its temporary name.
+    ObjectSynced = "object-synced",
+    /// It has its name, which is not yet durable.
+    ObjectRenamed = "object-renamed",
+    /// A directory of the repository has new names and is about to be synced.
+    DirectoryUnsynced = "directory-unsynced",
 }
 
 /// Where a test wants the process to die: the `hit`-th time `point` is reached.

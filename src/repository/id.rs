@@ -20,6 +20,27 @@ impl ChunkId {
     }
 }
 
+/// Tells one repository from every other: 32 random bytes, for ever the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepositoryId([u8; 32]);
+
+impl RepositoryId {
+    /// Takes the bytes of an id that was read from a repository or a key file.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first 8 hex digits, enough for a person and for the name of a cache directory.
+    pub fn short(&self) -> String {
+        self.to_string()[..8].to_owned()
+    }
+}
+
 /// What an object in the repository is called: 32 random bytes, used for one write only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId([u8; 32]);
@@ -35,24 +56,34 @@ impl ObjectId {
         &self.0
     }
 
+    /// A name that nothing has had before, and nothing will have again.
+    pub fn random() -> Self {
+        Self(super::seal::random())
+    }
+
     /// Reads 64 hex digits, upper or lower case.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.as_bytes();
-        if text.len() != 64 {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-            let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(Self(bytes))
+        parse_hex(text).map(Self)
     }
 
     /// The first 6 hex digits, as listings show it.
     pub fn short(&self) -> String {
         self.to_string()[..6].to_owned()
     }
+}
+
+/// Reads 64 hex digits, upper or lower case.
+pub(super) fn parse_hex(text: &str) -> Option<[u8; 32]> {
+    let text = text.as_bytes();
+    if text.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
 }
 
 macro_rules! shown_as_hex {
@@ -71,6 +102,7 @@ macro_rules! shown_as_hex {
     };
 }
 
+shown_as_hex!(RepositoryId);
 shown_as_hex!(ChunkId);
 shown_as_hex!(ObjectId);
 

@@ -2,6 +2,44 @@
 //!
 //! This module does not know what a file is.
 
+mod backend;
+mod chunker;
+mod content;
+mod error;
+mod format;
+mod frame;
+mod hashing;
 mod id;
+mod index;
+mod key;
+mod lease;
+mod object;
+mod open;
+mod pack;
+mod reading;
+mod record;
+#[expect(clippy::module_inception, reason = "the folder is named for what this type is")]
+mod repository;
+mod run;
+mod seal;
+mod slots;
+mod verify;
 
-pub use id::{ChunkId, ObjectId};
+#[cfg(test)]
+mod tests;
+
+pub use backend::{Backend, Freshness, Local, ObjectWriter, Range, Traits};
+pub use content::{Extent, Piece, Stored};
+pub use error::RepositoryError;
+pub use format::{CHUNK_BYTES_MAX, FeatureClass};
+pub use hashing::ContentHasher;
+pub use id::{ChunkId, ObjectId, RepositoryId};
+pub use index::Place;
+pub use key::{Argon, SlotInfo, SlotKind};
+pub use object::ObjectKind;
+pub use open::{InitOptions, Unlock};
+pub use pack::PackClass;
+pub use reading::{Frame, Pieces};
+pub use record::{Mark, RecordKind};
+pub use repository::Repository;
+pub use run::{Bundle, Totals, VerifyWrites, WriteOptions, Writer, Written};

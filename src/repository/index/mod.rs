@@ -1,0 +1,103 @@
+//! Where each chunk is: all index segments of the repository, opened.
+
+mod table;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+pub(super) use table::{Bytes, Named, Table, build};
+
+use super::id::{ChunkId, ObjectId};
+use super::pack::PackClass;
+
+/// Where a chunk is. Ordered as packs are read best: by pack, then frame, then chunk.
+///
+/// Pack numbers hold for one opened repository, and say nothing in another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The pack's number in this opened repository.
+    pub pack: u32,
+    /// The frame's number in the pack.
+    pub frame: u32,
+    /// The chunk's number in the frame.
+    pub chunk: u16,
+    /// The chunk's length.
+    pub bytes: u32,
+    pub(super) offset: u32,
+    pub(super) sealed_bytes: u32,
+}
+
+/// A pack that an index segment names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PackRef {
+    pub(super) id: ObjectId,
+    pub(super) class: PackClass,
+}
+
+/// One opened segment.
+#[derive(Clone)]
+pub(super) struct Segment {
+    pub(super) table: Arc<Table>,
+    /// The number in [`Index::packs`] of each of the table's packs.
+    packs: Arc<[u32]>,
+}
+
+/// All opened segments. Never changed: a publication makes another one.
+#[derive(Clone, Default)]
+pub(super) struct Index {
+    pub(super) segments: Vec<Segment>,
+    pub(super) packs: Vec<PackRef>,
+    numbers: HashMap<ObjectId, u32>,
+}
+
+impl Index {
+    /// Adds a segment.
+    pub(super) fn add(&mut self, table: Table) {
+        let mut packs = Vec::with_capacity(table.packs.len());
+        for row in &table.packs {
+            let next = u32::try_from(self.packs.len()).expect("a place has 28 bits for packs");
+            let number = *self.numbers.entry(row.id).or_insert(next);
+            if number == next {
+                self.packs.push(PackRef { id: row.id, class: row.class });
+            }
+            packs.push(number);
+        }
+        self.segments.push(Segment { table: Arc::new(table), packs: packs.into() });
+    }
+
+    /// The first place of `id` that is found.
+    pub(super) fn locate(&self, id: &ChunkId) -> io::Result<Option<Place>> {
+        for segment in self.segments.iter().rev() {
+            if let Some(row) = segment.table.first_row(id)? {
+                return segment.place(row).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every place of `id`: a chunk stored twice can be read though one copy is damaged.
+    pub(super) fn places(&self, id: &ChunkId) -> io::Result<Vec<Place>> {
+        let mut places = Vec::new();
+        for segment in self.segments.iter().rev() {
+            for row in segment.table.rows(id)? {
+                places.push(segment.place(row)?);
+            }
+        }
+        Ok(places)
+    }
+}
+
+impl Segment {
+    fn place(&self, row: table::Row) -> io::Result<Place> {
+        let (offset, sealed_bytes) = self.table.frame(row.pack, row.frame)?;
+        Ok(Place {
+            pack: self.packs[row.pack as usize],
+            frame: row.frame,
+            chunk: row.chunk,
+            bytes: row.bytes,
+            offset,
+            sealed_bytes,
+        })
+    }
+}

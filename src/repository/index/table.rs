@@ -1,0 +1,337 @@
+//! One sorted table of chunks: the plain bytes of an index segment, in memory or in a local file.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::repository::id::{ChunkId, ObjectId};
+use crate::repository::pack::{Contents, PackClass};
+
+const MAGIC: [u8; 8] = *b"snapidx\n";
+const VERSION: u16 = 1;
+const HEADER_BYTES: usize = 32;
+const PACK_BYTES: usize = 40;
+const FRAME_BYTES: usize = 8;
+const ID_BYTES: usize = 32;
+const PLACE_BYTES: usize = 12;
+/// More buckets than any table we write has.
+const FANOUT_BITS_MAX: u8 = 24;
+/// So many ids share a bucket on average.
+const BUCKET_IDS: usize = 16;
+
+/// Where the table's bytes are.
+pub(in crate::repository) enum Bytes {
+    Memory(Vec<u8>),
+    #[expect(dead_code, reason = "the local cache of segments comes next")]
+    File(File),
+}
+
+impl Bytes {
+    fn read_at(&self, offset: usize, into: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Memory(bytes) => {
+                let end = offset.checked_add(into.len());
+                let part = end.and_then(|end| bytes.get(offset..end));
+                into.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+            Self::File(file) => file.read_exact_at(into, offset as u64),
+        }
+    }
+}
+
+/// One pack of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::repository) struct PackRow {
+    pub(in crate::repository) id: ObjectId,
+    pub(in crate::repository) class: PackClass,
+    first_frame: u32,
+}
+
+/// Where a chunk is, in the numbers of one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::repository) struct Row {
+    pub(in crate::repository) pack: u32,
+    pub(in crate::repository) frame: u32,
+    pub(in crate::repository) chunk: u16,
+    pub(in crate::repository) bytes: u32,
+}
+
+impl Row {
+    const PACK_BITS: u32 = 28;
+    const FRAME_BITS: u32 = 20;
+    /// The four bits above are flags, none of them used yet.
+    const LENGTH_BITS: u32 = 28;
+
+    fn encode(self) -> [u8; PLACE_BYTES] {
+        let place = u64::from(self.pack)
+            | u64::from(self.frame) << Self::PACK_BITS
+            | u64::from(self.chunk) << (Self::PACK_BITS + Self::FRAME_BITS);
+        let mut out = [0; PLACE_BYTES];
+        out[..8].copy_from_slice(&place.to_le_bytes());
+        out[8..].copy_from_slice(&self.bytes.to_le_bytes());
+        out
+    }
+
+    fn decode(raw: [u8; PLACE_BYTES]) -> Self {
+        let [p0, p1, p2, p3, p4, p5, p6, p7, l0, l1, l2, l3] = raw;
+        let place = u64::from_le_bytes([p0, p1, p2, p3, p4, p5, p6, p7]);
+        let bits = |from: u32, count: u32| {
+            u32::try_from(place >> from & ((1 << count) - 1)).expect("at most 28 bits")
+        };
+        Self {
+            pack: bits(0, Self::PACK_BITS),
+            frame: bits(Self::PACK_BITS, Self::FRAME_BITS),
+            chunk: u16::from_le_bytes([p6, p7]),
+            bytes: u32::from_le_bytes([l0, l1, l2, l3]) & ((1 << Self::LENGTH_BITS) - 1),
+        }
+    }
+}
+
+/// A table that can be searched. Layout: FORMAT.md, "Index segment".
+pub(in crate::repository) struct Table {
+    bytes: Bytes,
+    pub(in crate::repository) packs: Vec<PackRow>,
+    fanout_bits: u8,
+    /// For each bucket, where it ends.
+    ends: Vec<u32>,
+    frames: usize,
+    frames_at: usize,
+    ids_at: usize,
+    places_at: usize,
+}
+
+impl Table {
+    /// Takes a table; `None` if its parts do not add up.
+    pub(in crate::repository) fn open(bytes: Bytes, length: u64) -> io::Result<Option<Self>> {
+        let mut head = [0; HEADER_BYTES];
+        if length < HEADER_BYTES as u64 {
+            return Ok(None);
+        }
+        bytes.read_at(0, &mut head)?;
+        let number = |at: usize| {
+            u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize
+        };
+        let (fanout_bits, packs, frames, chunks) = (head[10], number(12), number(16), number(20));
+        let known = head[..8] == MAGIC
+            && head[8..10] == VERSION.to_le_bytes()
+            && fanout_bits <= FANOUT_BITS_MAX;
+        if !known {
+            return Ok(None);
+        }
+        let frames_at = HEADER_BYTES + packs * PACK_BYTES;
+        let fanout_at = frames_at + frames * FRAME_BYTES;
+        let ids_at = fanout_at + (4 << fanout_bits);
+        let places_at = ids_at + chunks * ID_BYTES;
+        if length != (places_at + chunks * PLACE_BYTES) as u64 {
+            return Ok(None);
+        }
+        let mut raw = vec![0; frames_at - HEADER_BYTES];
+        bytes.read_at(HEADER_BYTES, &mut raw)?;
+        let Some(packs) = raw.as_chunks::<PACK_BYTES>().0.iter().map(pack_row).collect() else {
+            return Ok(None);
+        };
+        let mut raw = vec![0; ids_at - fanout_at];
+        bytes.read_at(fanout_at, &mut raw)?;
+        let ends: Vec<u32> =
+            raw.as_chunks::<4>().0.iter().map(|end| u32::from_le_bytes(*end)).collect();
+        let rises = ends.is_sorted() && ends.last().is_some_and(|last| *last as usize == chunks);
+        Ok(rises.then_some(Self {
+            bytes,
+            packs,
+            fanout_bits,
+            ends,
+            frames,
+            frames_at,
+            ids_at,
+            places_at,
+        }))
+    }
+
+    /// The rows of `id`, the first in pack order first.
+    pub(in crate::repository) fn rows(&self, id: &ChunkId) -> io::Result<Vec<Row>> {
+        let (mut number, end) = self.bucket(id);
+        number = self.first_at_least(id, number, end)?;
+        let mut rows = Vec::new();
+        while number < end && self.id(number)? == *id {
+            rows.push(self.row(number)?);
+            number += 1;
+        }
+        Ok(rows)
+    }
+
+    /// The first row of `id`.
+    pub(in crate::repository) fn first_row(&self, id: &ChunkId) -> io::Result<Option<Row>> {
+        let (start, end) = self.bucket(id);
+        let number = self.first_at_least(id, start, end)?;
+        if number < end && self.id(number)? == *id { self.row(number).map(Some) } else { Ok(None) }
+    }
+
+    /// Offset and sealed length of a frame.
+    pub(in crate::repository) fn frame(&self, pack: u32, frame: u32) -> io::Result<(u32, u32)> {
+        let row = self.packs.get(pack as usize).ok_or(io::ErrorKind::InvalidData)?;
+        let number = row.first_frame as usize + frame as usize;
+        let end = self.packs.get(pack as usize + 1).map_or(self.frames, |p| p.first_frame as usize);
+        if number >= end {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut raw = [0; FRAME_BYTES];
+        self.bytes.read_at(self.frames_at + number * FRAME_BYTES, &mut raw)?;
+        let [o0, o1, o2, o3, s0, s1, s2, s3] = raw;
+        Ok((u32::from_le_bytes([o0, o1, o2, o3]), u32::from_le_bytes([s0, s1, s2, s3])))
+    }
+
+    /// The `number`-th id in order.
+    pub(in crate::repository) fn id(&self, number: usize) -> io::Result<ChunkId> {
+        let mut raw = [0; ID_BYTES];
+        self.bytes.read_at(self.ids_at + number * ID_BYTES, &mut raw)?;
+        Ok(ChunkId::from_bytes(raw))
+    }
+
+    /// The place of the `number`-th id.
+    pub(in crate::repository) fn row(&self, number: usize) -> io::Result<Row> {
+        let mut raw = [0; PLACE_BYTES];
+        self.bytes.read_at(self.places_at + number * PLACE_BYTES, &mut raw)?;
+        let row = Row::decode(raw);
+        let known = (row.pack as usize) < self.packs.len();
+        if known { Ok(row) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+
+    fn bucket(&self, id: &ChunkId) -> (usize, usize) {
+        let bucket = bucket_of(id, self.fanout_bits);
+        let start = if bucket == 0 { 0 } else { self.ends[bucket - 1] };
+        (start as usize, self.ends[bucket] as usize)
+    }
+
+    /// The first number in `start..end` whose id is not below `id`.
+    fn first_at_least(&self, id: &ChunkId, start: usize, end: usize) -> io::Result<usize> {
+        match &self.bytes {
+            Bytes::Memory(bytes) => {
+                let raw = &bytes[self.ids_at + start * ID_BYTES..self.ids_at + end * ID_BYTES];
+                let (ids, _) = raw.as_chunks::<ID_BYTES>();
+                Ok(start + ids.partition_point(|other| other < id.as_bytes()))
+            }
+            Bytes::File(_) => self.first_in_file(id, start, end),
+        }
+    }
+
+    /// Narrows by single reads until one read of a few pages holds the rest.
+    fn first_in_file(&self, id: &ChunkId, mut start: usize, mut end: usize) -> io::Result<usize> {
+        const AT_ONCE: usize = 128;
+        while end - start > AT_ONCE {
+            let middle = start + (end - start) / 2;
+            if self.id(middle)? < *id { start = middle + 1 } else { end = middle }
+        }
+        let mut raw = [0; AT_ONCE * ID_BYTES];
+        let raw = &mut raw[..(end - start) * ID_BYTES];
+        self.bytes.read_at(self.ids_at + start * ID_BYTES, raw)?;
+        let (ids, _) = raw.as_chunks::<ID_BYTES>();
+        Ok(start + ids.partition_point(|other| other < id.as_bytes()))
+    }
+}
+
+fn pack_row(raw: &[u8; PACK_BYTES]) -> Option<PackRow> {
+    let (id, rest) = raw.split_first_chunk::<32>()?;
+    let [class, 0, 0, 0, f0, f1, f2, f3] = *rest else { return None };
+    Some(PackRow {
+        id: ObjectId::from_bytes(*id),
+        class: PackClass::from_code(class)?,
+        first_frame: u32::from_le_bytes([f0, f1, f2, f3]),
+    })
+}
+
+fn bucket_of(id: &ChunkId, bits: u8) -> usize {
+    let first = u32::from_be_bytes(*id.as_bytes().first_chunk().expect("32 bytes hold 4"));
+    (u64::from(first) << bits >> 32) as usize
+}
+
+/// One pack to be named in a table.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::repository) struct Named<'a> {
+    pub(in crate::repository) id: ObjectId,
+    pub(in crate::repository) class: PackClass,
+    pub(in crate::repository) contents: &'a Contents,
+}
+
+/// Makes the bytes of a table that names every chunk of `packs`, a chunk in two packs twice.
+pub(in crate::repository) fn build(packs: &[Named<'_>]) -> Vec<u8> {
+    let mut rows: Vec<(ChunkId, Row)> = Vec::new();
+    for (pack, named) in packs.iter().enumerate() {
+        let pack = u32::try_from(pack).expect("a segment names a bounded number of packs");
+        let places = named.contents.chunks();
+        rows.extend(
+            places.map(|(id, frame, chunk, bytes)| (id, Row { pack, frame, chunk, bytes })),
+        );
+    }
+    rows.sort_unstable();
+    let frames = packs.iter().map(|named| named.contents.frames.len()).sum::<usize>();
+    let mut writer = TableWriter::new(packs.len(), frames, rows.len());
+    let mut first_frame = 0;
+    for named in packs {
+        writer.pack(named.id, named.class, first_frame);
+        first_frame += u32::try_from(named.contents.frames.len()).expect("a pack is bounded");
+    }
+    for frame in packs.iter().flat_map(|named| &named.contents.frames) {
+        writer.frame(frame.offset, frame.sealed_bytes);
+    }
+    writer.rows(&rows);
+    writer.out
+}
+
+/// Writes the parts of a table one after the other.
+struct TableWriter {
+    out: Vec<u8>,
+    fanout_bits: u8,
+}
+
+impl TableWriter {
+    fn new(packs: usize, frames: usize, chunks: usize) -> Self {
+        let buckets = (chunks / BUCKET_IDS).max(1).next_power_of_two();
+        let fanout_bits = u8::try_from(buckets.trailing_zeros()).expect("below 64").min(16);
+        let count = |n: usize| u32::try_from(n).expect("a segment is bounded").to_le_bytes();
+        let mut out = Vec::with_capacity(
+            HEADER_BYTES
+                + packs * PACK_BYTES
+                + frames * FRAME_BYTES
+                + (4 << fanout_bits)
+                + chunks * (ID_BYTES + PLACE_BYTES),
+        );
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&[fanout_bits, 0]);
+        for n in [packs, frames, chunks] {
+            out.extend_from_slice(&count(n));
+        }
+        out.resize(HEADER_BYTES, 0);
+        Self { out, fanout_bits }
+    }
+
+    fn pack(&mut self, id: ObjectId, class: PackClass, first_frame: u32) {
+        self.out.extend_from_slice(id.as_bytes());
+        self.out.extend_from_slice(&[class.code(), 0, 0, 0]);
+        self.out.extend_from_slice(&first_frame.to_le_bytes());
+    }
+
+    fn frame(&mut self, offset: u32, sealed_bytes: u32) {
+        self.out.extend_from_slice(&offset.to_le_bytes());
+        self.out.extend_from_slice(&sealed_bytes.to_le_bytes());
+    }
+
+    fn rows(&mut self, rows: &[(ChunkId, Row)]) {
+        let mut ends = vec![0_u32; 1 << self.fanout_bits];
+        for (id, _) in rows {
+            ends[bucket_of(id, self.fanout_bits)] += 1;
+        }
+        let mut end = 0;
+        for count in ends {
+            end += count;
+            self.out.extend_from_slice(&end.to_le_bytes());
+        }
+        for (id, _) in rows {
+            self.out.extend_from_slice(id.as_bytes());
+        }
+        for (_, row) in rows {
+            self.out.extend_from_slice(&row.encode());
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One open repository.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::backend::Backend;
+use super::chunker::Chunker;
+use super::error::RepositoryError;
+use super::format::Config;
+use super::frame::Codec;
+use super::id::{ChunkId, ObjectId, RepositoryId};
+use super::index::{Index, Place};
+use super::key::Secrets;
+use super::object::{self, ObjectKind};
+use super::reading::FrameCache;
+use super::seal::Sealer;
+
+/// One open repository. Shared by threads; what one run publishes, its later reads find.
+#[derive(Clone)]
+pub struct Repository {
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What all holders of a repository share.
+pub(super) struct Inner {
+    pub(super) backend: Box<dyn Backend>,
+    pub(super) location: PathBuf,
+    pub(super) id: RepositoryId,
+    pub(super) config: Config,
+    pub(super) secrets: Secrets,
+    pub(super) chunker: Chunker,
+    index: RwLock<Arc<Index>>,
+    pub(super) frames: FrameCache,
+    codecs: Mutex<Vec<Codec>>,
+}
+
+impl Inner {
+    pub(super) fn new(
+        backend: Box<dyn Backend>,
+        location: PathBuf,
+        config: Config,
+        secrets: Secrets,
+    ) -> Self {
+        Self {
+            backend,
+            location,
+            id: config.repository(),
+            chunker: Chunker::new(&config.cutting, secrets.chunker_seed()),
+            config,
+            secrets,
+            index: RwLock::default(),
+            frames: FrameCache::default(),
+            codecs: Mutex::default(),
+        }
+    }
+
+    pub(super) fn hash(&self, plain: &[u8]) -> ChunkId {
+        ChunkId::from_bytes(*blake3::keyed_hash(&self.secrets.id_key, plain).as_bytes())
+    }
+
+    pub(super) fn sealer(&self, kind: ObjectKind, name: &ObjectId) -> Sealer {
+        Sealer::new(&self.secrets.master, &self.id, kind, name)
+    }
+
+    /// Seals `body` and puts it under `name`; durable after the backend's next sync.
+    pub(super) fn put_sealed(
+        &self,
+        kind: ObjectKind,
+        name: &ObjectId,
+        body: &[u8],
+    ) -> Result<(), RepositoryError> {
+        let bytes = object::seal(&self.sealer(kind, name), kind, body);
+        self.backend.put(kind, &name.to_string(), &bytes)
+    }
+
+    /// Reads and opens what [`Self::put_sealed`] put.
+    pub(super) fn get_sealed(
+        &self,
+        kind: ObjectKind,
+        name: &ObjectId,
+    ) -> Result<Vec<u8>, RepositoryError> {
+        use super::backend::{Freshness, Range};
+        let mut bytes = Vec::new();
+        let text = name.to_string();
+        self.backend.read(kind, &text, Range::All, Freshness::Cached, &mut bytes)?;
+        object::open(&self.sealer(kind, name), kind, &text, &bytes)
+    }
+
+    pub(super) fn index(&self) -> Arc<Index> {
+        // A poisoned lock only means that a panicking thread had it; the index in it is whole.
+        Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the index by what `change` makes of it.
+    pub(super) fn change_index(&self, change: impl FnOnce(&mut Index)) {
+        let mut guard = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut guard));
+    }
+
+    pub(super) fn codec(&self) -> Codec {
+        let kept = self.codecs.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| Codec::new(1))
+    }
+
+    pub(super) fn keep_codec(&self, codec: Codec) {
+        self.codecs.lock().unwrap_or_else(PoisonError::into_inner).push(codec);
+    }
+
+    /// An error of a local index file: the cache is damaged, not the repository.
+    pub(super) fn index_error(&self, error: io::Error) -> RepositoryError {
+        RepositoryError::io("search the index of", self.location.clone())(error)
+    }
+}
+
+impl Repository {
+    /// Tells it from every other repository.
+    pub fn id(&self) -> RepositoryId {
+        self.inner.id
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &Path {
+        &self.inner.location
+    }
+
+    /// Whether it lies on a file system of this machine.
+    pub fn is_local(&self) -> bool {
+        self.inner.backend.traits().is_local
+    }
+
+    /// The id of these bytes as a chunk.
+    pub fn hash(&self, plain: &[u8]) -> ChunkId {
+        self.inner.hash(plain)
+    }
+
+    /// A keyed hasher for digests and fingerprints. Each use has a `context` of its own, so that
+    /// no digest can be taken for another, or for a chunk's id.
+    pub fn hasher(&self, context: &str) -> blake3::Hasher {
+        let mut key = blake3::Hasher::new_derive_key(context);
+        key.update(&self.inner.secrets.id_key);
+        let key = zeroize::Zeroizing::new(*key.finalize().as_bytes());
+        blake3::Hasher::new_keyed(&key)
+    }
+
+    /// Whether an index segment names the chunk.
+    pub fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
+        Ok(self.locate(id)?.is_some())
+    }
+
+    /// Where the chunk is; `None` if no index segment names it.
+    pub fn locate(&self, id: &ChunkId) -> Result<Option<Place>, RepositoryError> {
+        self.inner.index().locate(id).map_err(|error| self.inner.index_error(error))
+    }
+}

@@ -1,0 +1,207 @@
+//! One worker's bundle: chunks on their way into one frame.
+
+use std::io::Read;
+use std::sync::atomic::Ordering;
+
+use super::open_pack::{OpenPack, Reserved};
+use super::state::Buffers;
+use super::writer::{VerifyWrites, Writer};
+use crate::repository::content::{Extent, Sink, Stored, take_apart};
+use crate::repository::error::RepositoryError;
+use crate::repository::format::{CHUNK_BYTES_MAX, FRAME_CHUNKS_MAX};
+use crate::repository::frame::{FRAME_HEADER_BYTES, append_table, payload_ends};
+use crate::repository::id::ChunkId;
+use crate::repository::pack::{self, PackClass};
+use crate::repository::reading::damaged_frame;
+use crate::repository::seal::Turn;
+
+/// One worker's bundle. Chunks put one after the other lie beside each other.
+///
+/// A bundle that is dropped with chunks in it makes its run fail, for other workers may already
+/// rely on them: end it with [`Bundle::finish`].
+#[must_use = "a bundle that is not finished makes its run fail"]
+pub struct Bundle<'w> {
+    writer: &'w Writer<'w>,
+    class: PackClass,
+    /// `None` only after the end.
+    buffers: Option<Buffers>,
+}
+
+impl<'w> Bundle<'w> {
+    pub(super) fn new(writer: &'w Writer<'w>, class: PackClass) -> Self {
+        Self { writer, class, buffers: Some(writer.run.buffers()) }
+    }
+
+    /// Stores a chunk, unless it is stored already; its id.
+    pub fn put(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
+        let mut feed =
+            Feed { writer: self.writer, class: self.class, buffers: buffers_of(&mut self.buffers) };
+        feed.put(plain)
+    }
+
+    /// Reads content once and stores its pieces; where they are, and how many bytes there were.
+    ///
+    /// Chunk lists go where the chunks go. An error of the reader is
+    /// [`RepositoryError::Source`], after which the bundle may still be used.
+    pub fn put_content(
+        &mut self,
+        reader: &mut dyn Read,
+        extent: Extent,
+    ) -> Result<(Stored, u64), RepositoryError> {
+        let buffers = buffers_of(&mut self.buffers);
+        let mut window = std::mem::take(&mut buffers.window);
+        let chunker = &self.writer.run.inner.chunker;
+        let mut feed = Feed { writer: self.writer, class: self.class, buffers };
+        let taken = take_apart(chunker, reader, extent, &mut window, &mut feed);
+        feed.buffers.window = window;
+        taken
+    }
+
+    /// Hands over what is left.
+    pub fn finish(mut self) -> Result<(), RepositoryError> {
+        let mut buffers = self.buffers.take().expect("a bundle is finished once");
+        let flushed =
+            Feed { writer: self.writer, class: self.class, buffers: &mut buffers }.flush();
+        if flushed.is_ok() {
+            self.writer.run.keep_buffers(buffers);
+        }
+        flushed
+    }
+}
+
+impl Drop for Bundle<'_> {
+    fn drop(&mut self) {
+        if let Some(mut buffers) = self.buffers.take() {
+            if buffers.ids.is_empty() {
+                self.writer.run.keep_buffers(buffers);
+            } else {
+                buffers.ids.clear();
+                self.writer.run.fail_for("a bundle was abandoned".to_owned());
+            }
+        }
+    }
+}
+
+fn buffers_of(buffers: &mut Option<Buffers>) -> &mut Buffers {
+    buffers.as_mut().expect("a bundle has its buffers until it is finished")
+}
+
+/// A bundle at work: what it is fed goes into its buffers, and from there into a pack.
+struct Feed<'b> {
+    writer: &'b Writer<'b>,
+    class: PackClass,
+    buffers: &'b mut Buffers,
+}
+
+impl Sink for Feed<'_> {
+    fn chunk(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
+        self.put(plain)
+    }
+
+    fn list(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
+        self.put(plain)
+    }
+}
+
+impl Feed<'_> {
+    fn put(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
+        let run = &self.writer.run;
+        let length = u32::try_from(plain.len()).ok().filter(|_| plain.len() <= CHUNK_BYTES_MAX);
+        let length = length.ok_or(RepositoryError::ChunkTooLong { bytes: plain.len() as u64 })?;
+        let id = run.inner.hash(plain);
+        let known = run.inner.index().locate(&id).map_err(|error| run.inner.index_error(error))?;
+        if known.is_some_and(|place| run.may_rely_on(&place)) || !run.recent.claim(&id) {
+            return Ok(id);
+        }
+        run.counts.unfinished.fetch_add(1, Ordering::Relaxed);
+        let frame_bytes = run.inner.config.sizes.frame_bytes as usize;
+        if self.buffers.data.len() + plain.len() > frame_bytes {
+            self.flush()?;
+        }
+        self.buffers.ids.push(id);
+        self.buffers.lengths.push(length);
+        self.buffers.data.extend_from_slice(plain);
+        if self.buffers.ids.len() == FRAME_CHUNKS_MAX {
+            self.flush()?;
+        }
+        Ok(id)
+    }
+
+    /// Makes a frame of what is in the buffers. An error is the end of the whole run.
+    fn flush(&mut self) -> Result<(), RepositoryError> {
+        if self.buffers.ids.is_empty() {
+            return Ok(());
+        }
+        let run = &self.writer.run;
+        let flushed = run.must_be_sound().and_then(|()| self.make_frame());
+        match flushed {
+            Ok(()) => {
+                let chunks = self.buffers.ids.len() as u64;
+                run.counts.chunks.fetch_add(chunks, Ordering::Relaxed);
+                // After the write: whoever sees none unfinished may close the packs.
+                run.counts.unfinished.fetch_sub(chunks, Ordering::Release);
+            }
+            Err(error) => {
+                run.fail(&error);
+                return Err(error);
+            }
+        }
+        self.buffers.ids.clear();
+        self.buffers.lengths.clear();
+        self.buffers.data.clear();
+        Ok(())
+    }
+
+    fn make_frame(&mut self) -> Result<(), RepositoryError> {
+        let run = &self.writer.run;
+        let Buffers { codec, ids, lengths, data, frame, .. } = &mut *self.buffers;
+        run.counts.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+        append_table(data, lengths);
+        frame.clear();
+        frame.resize(FRAME_HEADER_BYTES, 0);
+        let coding = codec.encode(data, frame).map_err(|error| RepositoryError::RunFailed {
+            what: format!("cannot compress: {}", error.0),
+        })?;
+        let encoded_bytes = frame.len() - FRAME_HEADER_BYTES;
+        let closer = &self.writer.closer;
+        let (pack, reserved) =
+            run.reserve(self.class, coding, encoded_bytes, (ids, lengths), closer)?;
+        frame[..FRAME_HEADER_BYTES].copy_from_slice(&reserved.header.encode());
+        let clear = pack::frame_binding(&pack.header, reserved.header);
+        pack.sealer.seal(Turn::Frame(reserved.header.ordinal), &clear, frame, FRAME_HEADER_BYTES);
+        if run.options.verify == VerifyWrites::All {
+            self.verify(&pack, &reserved)?;
+        }
+        if pack.fill(reserved.offset, &self.buffers.frame)? {
+            self.writer.close_pack(pack);
+        }
+        Ok(())
+    }
+
+    /// Opens, decodes and hashes the frame about to be written: a wrong encoder or bad memory must
+    /// show now, not at the restore.
+    fn verify(&mut self, pack: &OpenPack, reserved: &Reserved) -> Result<(), RepositoryError> {
+        let Buffers { codec, ids, frame, opened, decoded, .. } = &mut *self.buffers;
+        let number = reserved.header.ordinal;
+        let wrong = |what: &str| damaged_frame(&pack.name, number, what);
+        let clear = pack::frame_binding(&pack.header, reserved.header);
+        let sealed = &frame[FRAME_HEADER_BYTES..];
+        pack.sealer
+            .open(Turn::Frame(number), &clear, sealed, opened)
+            .map_err(|_| wrong("just sealed, it does not open"))?;
+        codec
+            .decode(reserved.header.coding, opened, decoded)
+            .map_err(|_| wrong("just compressed, it does not decode"))?;
+        let ends = payload_ends(decoded).filter(|ends| ends.len() == ids.len());
+        let ends = ends.ok_or_else(|| wrong("just encoded, its table is wrong"))?;
+        let mut start = 0;
+        for (id, end) in ids.iter().zip(ends) {
+            let end = end as usize;
+            if self.writer.run.inner.hash(&decoded[start..end]) != *id {
+                return Err(wrong("just encoded, a chunk in it has another hash"));
+            }
+            start = end;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,18 @@
+//! A run: everything that one writer adds before it commits.
+//!
+//! ```text
+//! worker, with a bundle of its own:  hash, look up, append; when full: compress,
+//!     reserve number and place in the open pack, seal, decode and hash again, write there
+//! closer, one thread:  footer, sync, rename of packs that are full; index segments; lease
+//! caller:  sync = close all, sync directories, publish the index;  commit = sync, then the record
+//! ```
+
+mod bundle;
+mod closer;
+mod open_pack;
+mod recent;
+mod state;
+mod writer;
+
+pub use bundle::Bundle;
+pub use writer::{Totals, VerifyWrites, WriteOptions, Writer, Written};

@@ -1,0 +1,114 @@
+//! A pack being written by several workers at once.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::repository::backend::ObjectWriter;
+use crate::repository::error::RepositoryError;
+use crate::repository::format::PACK_FRAMES_MAX;
+use crate::repository::frame::{Coding, FrameHeader};
+use crate::repository::id::{ChunkId, ObjectId};
+use crate::repository::object::ObjectKind;
+use crate::repository::pack::{self, Contents, FramePlace, PackClass, Trailer};
+use crate::repository::repository::Inner;
+use crate::repository::seal::{Sealer, TAG_BYTES, Turn};
+
+/// A pack that takes frames. A worker reserves number and place first, for the seal needs them,
+/// then writes where it reserved: nobody waits for another's sealing or writing.
+pub(super) struct OpenPack {
+    pub(super) name: ObjectId,
+    pub(super) class: PackClass,
+    pub(super) header: [u8; pack::PACK_HEADER_BYTES],
+    pub(super) sealer: Sealer,
+    sink: Box<dyn ObjectWriter>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    contents: Contents,
+    /// Frames reserved and not yet written.
+    outstanding: usize,
+    /// No more frames are taken.
+    retired: bool,
+}
+
+/// A place in a pack that one worker must now fill.
+pub(super) struct Reserved {
+    pub(super) header: FrameHeader,
+    pub(super) offset: u64,
+}
+
+impl OpenPack {
+    pub(super) fn create(inner: &Inner, class: PackClass) -> Result<Self, RepositoryError> {
+        let name = ObjectId::random();
+        let sink = inner.backend.writer(ObjectKind::Pack, &name.to_string())?;
+        let header = pack::header(class, &name);
+        sink.write_at(0, &header)?;
+        let sealer = inner.sealer(ObjectKind::Pack, &name);
+        Ok(Self { name, class, header, sealer, sink, state: Mutex::default() })
+    }
+
+    /// Reserves a frame, unless the pack would grow beyond `pack_bytes`.
+    pub(super) fn reserve(
+        &self,
+        coding: Coding,
+        encoded_bytes: usize,
+        chunks: (&[ChunkId], &[u32]),
+        pack_bytes: u32,
+    ) -> Option<Reserved> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let offset = state.contents.end();
+        let sealed_bytes = u32::try_from(encoded_bytes + TAG_BYTES).expect("frames are bounded");
+        let number = state.contents.frames.len();
+        let fits =
+            offset + u64::from(sealed_bytes) <= u64::from(pack_bytes) && number < PACK_FRAMES_MAX;
+        if number > 0 && !fits {
+            return None;
+        }
+        let (ids, lengths) = chunks;
+        state.contents.frames.push(FramePlace {
+            offset: u32::try_from(offset).expect("packs are bounded"),
+            sealed_bytes,
+            chunks: u16::try_from(ids.len()).expect("frames are bounded"),
+        });
+        state.contents.ids.extend_from_slice(ids);
+        state.contents.lengths.extend_from_slice(lengths);
+        state.outstanding += 1;
+        let ordinal = u32::try_from(number).expect("packs are bounded");
+        let header = FrameHeader { ordinal, class: self.class, coding, sealed_bytes };
+        Some(Reserved { header, offset })
+    }
+
+    /// Writes a reserved frame. `true` if it was the last one of a retired pack: close it now.
+    pub(super) fn fill(&self, offset: u64, frame: &[u8]) -> Result<bool, RepositoryError> {
+        self.sink.write_at(offset, frame)?;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.outstanding -= 1;
+        Ok(state.retired && state.outstanding == 0)
+    }
+
+    /// Takes no more frames. `true` if none is outstanding: close it now.
+    pub(super) fn retire(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.retired = true;
+        state.outstanding == 0
+    }
+
+    /// Writes footer and trailer, makes the pack durable and gives it its name.
+    pub(super) fn close(&self) -> Result<(Contents, u64), RepositoryError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let contents = std::mem::take(&mut state.contents);
+        let offset = contents.end();
+        let mut footer = contents.encode();
+        let trailer = Trailer {
+            footer_offset: u32::try_from(offset).expect("packs are bounded"),
+            sealed_bytes: u32::try_from(footer.len() + TAG_BYTES).expect("packs are bounded"),
+        };
+        let clear = pack::footer_binding(&self.header, trailer);
+        self.sealer.seal(Turn::Footer, &clear, &mut footer, 0);
+        footer.extend_from_slice(&trailer.encode());
+        self.sink.write_at(offset, &footer)?;
+        self.sink.finish()?;
+        Ok((contents, offset + footer.len() as u64))
+    }
+}

@@ -1,0 +1,245 @@
+//! What the workers, the closer and the caller of one run share.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::Sender;
+
+use super::closer::Job;
+use super::open_pack::{OpenPack, Reserved};
+use super::recent::Recent;
+use super::writer::{Totals, WriteOptions};
+use crate::repository::error::RepositoryError;
+use crate::repository::frame::{Codec, Coding};
+use crate::repository::id::{ChunkId, ObjectId};
+use crate::repository::index::{Bytes, Named, Place, Table, build};
+use crate::repository::lease::Lease;
+use crate::repository::object::ObjectKind;
+use crate::repository::pack::{Contents, PackClass};
+use crate::repository::repository::Inner;
+
+/// What the workers, the closer and the caller of one run share.
+pub(super) struct Run {
+    pub(super) inner: Arc<Inner>,
+    pub(super) options: WriteOptions,
+    pub(super) recent: Recent,
+    pub(super) counts: Counts,
+    pub(super) lease: Mutex<Lease>,
+    condemned: HashSet<ObjectId>,
+    open: [Mutex<Option<Arc<OpenPack>>>; PackClass::ALL.len()],
+    closed: Mutex<Closed>,
+    failed: Mutex<Option<String>>,
+    buffers: Mutex<Vec<Buffers>>,
+}
+
+/// Packs with their names, in whose directories no sync has happened yet.
+#[derive(Default)]
+struct Closed {
+    unindexed: Vec<(ObjectId, PackClass, Contents)>,
+    chunks: usize,
+    since_sync: Vec<ObjectId>,
+}
+
+/// Counted while the run goes on.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) chunks: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) stored_bytes: AtomicU64,
+    pub(super) packs: AtomicU64,
+    /// Claimed by a bundle and not yet in a pack.
+    pub(super) unfinished: AtomicU64,
+}
+
+/// What a bundle works with, kept for the next one: allocated once a worker, not once a directory.
+pub(super) struct Buffers {
+    pub(super) codec: Codec,
+    pub(super) ids: Vec<ChunkId>,
+    pub(super) lengths: Vec<u32>,
+    pub(super) data: Vec<u8>,
+    pub(super) frame: Vec<u8>,
+    pub(super) opened: Vec<u8>,
+    pub(super) decoded: Vec<u8>,
+    pub(super) window: Vec<u8>,
+}
+
+/// A segment is published when so many chunks wait for it, so that a long run neither holds all
+/// its ids in memory nor loses all its work to a kill.
+const SEGMENT_CHUNKS: usize = 256 * 1024;
+
+impl Run {
+    pub(super) fn new(inner: Arc<Inner>, options: WriteOptions, mut lease: Lease) -> Self {
+        Self {
+            inner,
+            options,
+            recent: Recent::new(),
+            counts: Counts::default(),
+            condemned: std::mem::take(&mut lease.condemned),
+            lease: Mutex::new(lease),
+            open: Default::default(),
+            closed: Mutex::default(),
+            failed: Mutex::default(),
+            buffers: Mutex::default(),
+        }
+    }
+
+    /// Whether a chunk found there may be relied on.
+    pub(super) fn may_rely_on(&self, place: &Place) -> bool {
+        self.condemned.is_empty() || {
+            let index = self.inner.index();
+            !self.condemned.contains(&index.packs[place.pack as usize].id)
+        }
+    }
+
+    /// Reserves a frame in the open pack of `class`, retiring it for a new one when it is full.
+    pub(super) fn reserve(
+        &self,
+        class: PackClass,
+        coding: Coding,
+        encoded_bytes: usize,
+        chunks: (&[ChunkId], &[u32]),
+        closer: &Sender<Job>,
+    ) -> Result<(Arc<OpenPack>, Reserved), RepositoryError> {
+        let sizes = self.inner.config.sizes;
+        let pack_bytes = match class {
+            PackClass::Data => sizes.data_pack_bytes,
+            PackClass::Metadata => sizes.metadata_pack_bytes,
+        };
+        let mut open = self.slot(class).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pack) = &*open {
+            if let Some(reserved) = pack.reserve(coding, encoded_bytes, chunks, pack_bytes) {
+                return Ok((Arc::clone(pack), reserved));
+            }
+            Self::retire(pack, closer);
+        }
+        let pack = Arc::new(OpenPack::create(&self.inner, class)?);
+        *open = Some(Arc::clone(&pack));
+        let reserved = pack.reserve(coding, encoded_bytes, chunks, pack_bytes);
+        Ok((pack, reserved.expect("an empty pack takes any frame")))
+    }
+
+    /// Retires the open packs of all classes, at the end of a run.
+    pub(super) fn retire_all(&self, closer: &Sender<Job>) {
+        for class in PackClass::ALL {
+            let open = self.slot(class).lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(pack) = open {
+                Self::retire(&pack, closer);
+            }
+        }
+    }
+
+    fn retire(pack: &Arc<OpenPack>, closer: &Sender<Job>) {
+        if pack.retire() {
+            // A closer that is gone has left its failure behind.
+            let _ = closer.send(Job::Close(Arc::clone(pack)));
+        }
+    }
+
+    fn slot(&self, class: PackClass) -> &Mutex<Option<Arc<OpenPack>>> {
+        match class {
+            PackClass::Data => &self.open[0],
+            PackClass::Metadata => &self.open[1],
+        }
+    }
+
+    /// Notes a pack that now has its name; a segment is published when enough of them wait.
+    pub(super) fn note_closed(
+        &self,
+        pack: &OpenPack,
+        contents: Contents,
+        bytes: u64,
+    ) -> Result<(), RepositoryError> {
+        self.counts.packs.fetch_add(1, Ordering::Relaxed);
+        self.counts.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let enough = {
+            let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+            closed.chunks += contents.ids.len();
+            closed.unindexed.push((pack.name, pack.class, contents));
+            closed.since_sync.push(pack.name);
+            closed.chunks >= SEGMENT_CHUNKS
+        };
+        if enough { self.publish() } else { Ok(()) }
+    }
+
+    /// Makes the closed packs durable, then the index segment that names them.
+    pub(super) fn publish(&self) -> Result<(), RepositoryError> {
+        let packs = {
+            let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+            closed.chunks = 0;
+            std::mem::take(&mut closed.unindexed)
+        };
+        if packs.is_empty() {
+            return Ok(());
+        }
+        self.inner.backend.sync(ObjectKind::Pack)?;
+        let named: Vec<_> = packs
+            .iter()
+            .map(|(id, class, contents)| Named { id: *id, class: *class, contents })
+            .collect();
+        let body = build(&named);
+        let name = ObjectId::random();
+        self.inner.put_sealed(ObjectKind::Index, &name, &body)?;
+        self.inner.backend.sync(ObjectKind::Index)?;
+        let length = body.len() as u64;
+        let table = Table::open(Bytes::Memory(body), length)
+            .map_err(|error| self.inner.index_error(error))?
+            .expect("a table just built adds up");
+        self.inner.change_index(|index| index.add(table));
+        for id in packs.iter().flat_map(|(_, _, contents)| &contents.ids) {
+            self.recent.release(id);
+        }
+        Ok(())
+    }
+
+    /// The packs that got their names since this was last asked.
+    pub(super) fn take_written(&self) -> Vec<ObjectId> {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut closed.since_sync)
+    }
+
+    /// Says that this run can never be committed. The first cause is kept.
+    pub(super) fn fail(&self, error: &RepositoryError) {
+        self.fail_for(error.in_one_line());
+    }
+
+    pub(super) fn fail_for(&self, what: String) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+    }
+
+    /// An error once the run has failed, whoever noticed it first.
+    pub(super) fn must_be_sound(&self) -> Result<(), RepositoryError> {
+        match &*self.failed.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(what) => Err(RepositoryError::RunFailed { what: what.clone() }),
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Totals {
+            chunks: read(&self.counts.chunks),
+            bytes: read(&self.counts.bytes),
+            stored_bytes: read(&self.counts.stored_bytes),
+            packs: read(&self.counts.packs),
+        }
+    }
+
+    pub(super) fn buffers(&self) -> Buffers {
+        let kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        kept.unwrap_or_else(|| Buffers {
+            codec: Codec::new(self.options.level),
+            ids: Vec::new(),
+            lengths: Vec::new(),
+            data: Vec::new(),
+            frame: Vec::new(),
+            opened: Vec::new(),
+            decoded: Vec::new(),
+            window: Vec::new(),
+        })
+    }
+
+    pub(super) fn keep_buffers(&self, buffers: Buffers) {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffers);
+    }
+}

@@ -1,0 +1,183 @@
+//! The writer: begins a run, and ends it with a commit.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::bundle::Bundle;
+use super::closer::{self, Job};
+use super::open_pack::OpenPack;
+use super::state::Run;
+use crate::repository::backend::Freshness;
+use crate::repository::error::RepositoryError;
+use crate::repository::format::FeatureClass;
+use crate::repository::id::ObjectId;
+use crate::repository::lease::Lease;
+use crate::repository::object::ObjectKind;
+use crate::repository::pack::PackClass;
+use crate::repository::repository::Repository;
+
+/// Whether each frame is decoded and hashed before it counts as written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VerifyWrites {
+    /// Every frame. Safety snapshots accept nothing less.
+    #[default]
+    All,
+    /// None.
+    None,
+}
+
+/// How a run writes.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteOptions {
+    /// Whether frames are verified as they are written.
+    pub verify: VerifyWrites,
+    /// The level of zstd.
+    pub level: i32,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self { verify: VerifyWrites::All, level: 1 }
+    }
+}
+
+/// What a run has added so far. Packs count once they are closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Chunks that were not in the repository.
+    pub chunks: u64,
+    /// Their plain bytes.
+    pub bytes: u64,
+    /// Bytes of the packs they are in.
+    pub stored_bytes: u64,
+    /// Those packs.
+    pub packs: u64,
+}
+
+/// What one sync made durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Packs written since the sync before.
+    pub packs: Vec<ObjectId>,
+}
+
+/// A run under way. Shared by workers; until [`Writer::commit`] returns there is no snapshot.
+///
+/// What a run has stored can be read by anybody once it was synced.
+#[must_use = "a run that is not committed leaves only garbage"]
+pub struct Writer<'a> {
+    repository: &'a Repository,
+    snapshot: ObjectId,
+    pub(super) run: Arc<Run>,
+    pub(super) closer: Sender<Job>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Repository {
+    /// Begins a run: takes a shared lease and removes the litter of runs that were killed.
+    pub fn begin(&self, options: &WriteOptions) -> Result<Writer<'_>, RepositoryError> {
+        self.inner.config.demand(FeatureClass::Write)?;
+        let lease = Lease::take(&self.inner)?;
+        let run = Arc::new(Run::new(Arc::clone(&self.inner), *options, lease));
+        let (closer, thread) = closer::start(Arc::clone(&run));
+        let snapshot = ObjectId::random();
+        Ok(Writer { repository: self, snapshot, run, closer, thread: Some(thread) })
+    }
+}
+
+impl Writer<'_> {
+    /// The repository it writes to.
+    pub fn repository(&self) -> &Repository {
+        self.repository
+    }
+
+    /// A bundle for one worker. Cheap: what it works with is kept from one to the next.
+    pub fn bundle(&self, class: PackClass) -> Bundle<'_> {
+        Bundle::new(self, class)
+    }
+
+    /// The name that the snapshot will have, so that it can be pinned before it exists.
+    pub fn snapshot_id(&self) -> ObjectId {
+        self.snapshot
+    }
+
+    /// Pins the snapshot to come. Durable on return.
+    pub fn pin(&self) -> Result<(), RepositoryError> {
+        self.repository.pin(&self.snapshot).map(drop)
+    }
+
+    /// What this run has added so far.
+    pub fn totals(&self) -> Totals {
+        self.run.totals()
+    }
+
+    /// Makes durable what the finished bundles hold, and publishes the index of it.
+    pub fn sync(&self) -> Result<Written, RepositoryError> {
+        self.run.must_be_sound()?;
+        if self.run.counts.unfinished.load(Ordering::Acquire) != 0 {
+            return Err(RepositoryError::RunFailed { what: "a bundle is not finished".to_owned() });
+        }
+        self.run.retire_all(&self.closer);
+        self.wait_for_closer()?;
+        self.run.must_be_sound()?;
+        self.run.publish().inspect_err(|error| self.run.fail(error))?;
+        Ok(Written { packs: self.run.take_written() })
+    }
+
+    /// Reads packs back from the medium, past the page cache; decodes and hashes every chunk.
+    pub fn read_back(&self, packs: &[ObjectId]) -> Result<(), RepositoryError> {
+        self.repository.verify_packs(packs, Freshness::Medium)
+    }
+
+    /// Makes the snapshot exist, with `record` as its body: the sole commit point.
+    ///
+    /// On an error the snapshot may or may not exist, but never in part: look before you retry.
+    pub fn commit(self, record: &[u8]) -> Result<ObjectId, RepositoryError> {
+        self.sync()?;
+        let inner = &self.run.inner;
+        self.check_lease()?;
+        inner.put_sealed(ObjectKind::Snapshot, &self.snapshot, record)?;
+        inner.backend.sync(ObjectKind::Snapshot)?;
+        // Stopped for longer than a lease lives between check and record, we would have committed
+        // to packs that a prune was free to take.
+        self.check_lease()?;
+        Ok(self.snapshot)
+    }
+
+    fn check_lease(&self) -> Result<(), RepositoryError> {
+        let lease = self.run.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        lease.check(&self.run.inner)
+    }
+
+    pub(super) fn close_pack(&self, pack: Arc<OpenPack>) {
+        // A closer that is gone has left its failure behind.
+        let _ = self.closer.send(Job::Close(pack));
+    }
+
+    fn wait_for_closer(&self) -> Result<(), RepositoryError> {
+        let (done, is_done) = bounded(1);
+        let sent = self.closer.send(Job::Report(done)).is_ok();
+        if sent && is_done.recv().is_ok() {
+            return Ok(());
+        }
+        let what = "the thread that closes packs ended early".to_owned();
+        Err(RepositoryError::RunFailed { what })
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        // The closer ends when its last sender goes; what it cannot close any more is garbage.
+        let (nobody, _) = bounded(0);
+        self.closer = nobody;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        // If this fails, the next run finds that we are gone.
+        let lease = self.run.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = lease.release(&self.run.inner);
+    }
+}

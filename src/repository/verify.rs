@@ -1,0 +1,125 @@
+//! Reading packs whole: footer, frames, chunks; each hashed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::backend::{Freshness, Range};
+use super::error::RepositoryError;
+use super::id::ObjectId;
+use super::index::PackRef;
+use super::object::ObjectKind;
+use super::pack::{self, Contents, PACK_HEADER_BYTES, TRAILER_BYTES, Trailer};
+use super::reading::damaged_frame;
+use super::repository::{Inner, Repository};
+use super::seal::Turn;
+
+/// A pack whose header and footer were read.
+pub(super) struct WholePack {
+    pub(super) pack: PackRef,
+    pub(super) contents: Contents,
+}
+
+impl Inner {
+    /// Reads header, trailer and footer of a pack.
+    pub(super) fn read_footer(
+        &self,
+        id: &ObjectId,
+        freshness: Freshness,
+    ) -> Result<WholePack, RepositoryError> {
+        let kind = ObjectKind::Pack;
+        let name = id.to_string();
+        let damaged = |what: &str| RepositoryError::Damaged {
+            object: kind.named(&name),
+            what: what.to_owned(),
+        };
+        let length = self.backend.stat(kind, &name)?.ok_or_else(|| damaged("it is not there"))?;
+        let read =
+            |range, into: &mut Vec<u8>| self.backend.read(kind, &name, range, freshness, into);
+        let mut raw = Vec::new();
+        read(Range::Part { offset: 0, bytes: PACK_HEADER_BYTES }, &mut raw)?;
+        let class = pack::class_in(&raw, id).ok_or_else(|| damaged("its header is not its own"))?;
+        read(Range::Tail { bytes: TRAILER_BYTES }, &mut raw)?;
+        let trailer = raw.first_chunk().and_then(|raw| Trailer::decode(raw, length));
+        let trailer = trailer.ok_or_else(|| damaged("its trailer does not fit it"))?;
+        let (offset, bytes) = (u64::from(trailer.footer_offset), trailer.sealed_bytes as usize);
+        read(Range::Part { offset, bytes }, &mut raw)?;
+        let clear = pack::footer_binding(&pack::header(class, id), trailer);
+        let mut footer = Vec::new();
+        self.sealer(kind, id)
+            .open(Turn::Footer, &clear, &raw, &mut footer)
+            .map_err(|_| damaged("the seal of its footer does not open"))?;
+        let contents = Contents::decode(&footer).filter(|contents| contents.end() == offset);
+        let contents = contents.ok_or_else(|| damaged("its footer does not add up"))?;
+        Ok(WholePack { pack: PackRef { id: *id, class }, contents })
+    }
+
+    /// Reads one frame of a pack and compares every chunk in it with the footer.
+    fn verify_frame(
+        &self,
+        whole: &WholePack,
+        number: usize,
+        first_chunk: usize,
+        freshness: Freshness,
+    ) -> Result<(), RepositoryError> {
+        let place = whole.contents.frames[number];
+        let number = u32::try_from(number).expect("a pack is bounded");
+        let at = (place.offset, place.sealed_bytes);
+        let payload = self.read_frame(whole.pack, number, at, freshness)?;
+        let wrong = |what: &str| damaged_frame(&whole.pack.id, number, what);
+        if payload.chunks() != usize::from(place.chunks) {
+            return Err(wrong("it holds another number of chunks"));
+        }
+        for chunk in 0..payload.chunks() {
+            let plain = payload.chunk(chunk).unwrap_or_default();
+            let id = whole.contents.ids[first_chunk + chunk];
+            let as_long = plain.len() == whole.contents.lengths[first_chunk + chunk] as usize;
+            if !as_long || self.hash(plain) != id {
+                return Err(wrong(&format!("chunk {id} has another hash")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Repository {
+    /// Reads every chunk of these packs, with all cores; the first error ends it.
+    pub(super) fn verify_packs(
+        &self,
+        packs: &[ObjectId],
+        freshness: Freshness,
+    ) -> Result<(), RepositoryError> {
+        packs.iter().try_for_each(|id| {
+            let whole = self.inner.read_footer(id, freshness)?;
+            self.verify_frames(&whole, freshness)
+        })
+    }
+
+    fn verify_frames(
+        &self,
+        whole: &WholePack,
+        freshness: Freshness,
+    ) -> Result<(), RepositoryError> {
+        let mut firsts = Vec::with_capacity(whole.contents.frames.len());
+        let mut first = 0;
+        for frame in &whole.contents.frames {
+            firsts.push(first);
+            first += usize::from(frame.chunks);
+        }
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<(), RepositoryError> {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(first) = firsts.get(number) else { return Ok(()) };
+                self.inner.verify_frame(whole, number, *first, freshness)?;
+            }
+        };
+        let cores = thread::available_parallelism().map_or(1, usize::from).min(firsts.len());
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().try_for_each(|thread| match thread.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })
+    }
+}
