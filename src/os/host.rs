@@ -37,6 +37,16 @@ pub fn this_process() -> ProcessMark {
     ProcessMark { pid, started_ticks: started_ticks(pid).ok().flatten().unwrap_or_default() }
 }
 
+/// What another process is called and who runs it, for a message; `None` once it is gone.
+pub fn describe(pid: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    let uid = uid.split_ascii_whitespace().next()?.parse().ok()?;
+    let user = super::meta::user_name(uid).unwrap_or_else(|| format!("uid {uid}"));
+    Some(format!("{} (pid {pid}, {user})", name.trim()))
+}
+
 /// Whether `mark` is provably gone; a process we may not look at counts as running.
 pub fn is_gone(mark: ProcessMark) -> bool {
     match started_ticks(mark.pid) {

@@ -46,6 +46,21 @@ impl Lock {
     }
 }
 
+/// The process that holds `path` locked against us, as far as the kernel's list tells.
+pub fn holder(path: &Path) -> Option<u32> {
+    let stat = rustix::fs::stat(path).ok()?;
+    let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+    let locked = format!("{major:02x}:{minor:02x}:{}", stat.st_ino);
+    let list = std::fs::read_to_string("/proc/locks").ok()?;
+    list.lines().find_map(|line| {
+        // `1: FLOCK ADVISORY WRITE 12678 fe:00:10665994 0 EOF`; waiters have a `->` before FLOCK.
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let is_flock = fields.next() == Some("FLOCK");
+        let pid = fields.nth(2)?.parse().ok()?;
+        (is_flock && fields.next() == Some(&locked)).then_some(pid)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +79,14 @@ mod tests {
         assert!(Lock::exclusive(path).unwrap().is_none());
         drop(alone);
         assert!(Lock::exclusive(path).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_holder_of_a_lock_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(holder(dir.path()), None);
+        let _lock = Lock::exclusive(dir.path()).unwrap().expect("nobody holds it");
+        assert_eq!(holder(dir.path()), Some(std::process::id()));
     }
 
     #[test]

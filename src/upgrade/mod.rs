@@ -4,6 +4,7 @@ mod error;
 pub mod event;
 pub mod history;
 pub mod journal;
+pub mod lock;
 pub mod merge;
 mod outcome;
 pub mod plan;
