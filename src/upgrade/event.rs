@@ -75,9 +75,9 @@ pub struct Begun {
 pub struct Quiescing {
     /// As the `app` module stores it; the switch's earlier bytes are a chunk, named here.
     pub maintenance: serde_json::Value,
-    /// The snapshot-like object that keeps those chunks, if there are any.
-    #[serde(default)]
-    pub keeps: Vec<Digest>,
+    /// The name that the safety snapshot will have, so that a pin without a snapshot is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<Digest>,
 }
 
 /// T0.

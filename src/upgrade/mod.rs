@@ -1,5 +1,6 @@
 #![doc = include_str!("PROTOCOL.md")]
 
+mod context;
 mod error;
 pub mod event;
 pub mod history;
@@ -10,11 +11,13 @@ mod outcome;
 pub mod plan;
 #[cfg(test)]
 mod protocol;
+pub mod retain;
 mod signals;
 pub mod state;
 pub mod step;
 pub mod stored;
 
+pub use context::{Context, Ground};
 pub use error::{UpgradeError, chain};
 pub use history::{Told, history, show, unfinished};
 pub use journal::Number;

@@ -213,3 +213,10 @@ fn believe(header: &Header, raw: Vec<Raw>) -> Result<(Vec<Recorded>, State), Jou
     let state = state.ok_or(JournalError::Damaged { number, seq: 0, what })?;
     Ok((events, state))
 }
+
+#[cfg(test)]
+impl Recorded {
+    pub(in crate::upgrade) fn for_test(at: i64, event: Event) -> Self {
+        Self { seq: 0, at, event, hash: [0; 32] }
+    }
+}

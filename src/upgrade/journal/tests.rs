@@ -47,7 +47,7 @@ fn body(kind: EventKind) -> Event {
     match kind {
         EventKind::Begun => begun(),
         EventKind::Quiescing => {
-            Event::Quiescing(Quiescing { maintenance: serde_json::Value::Null, keeps: Vec::new() })
+            Event::Quiescing(Quiescing { maintenance: serde_json::Value::Null, safety: None })
         }
         EventKind::Quiesced => Event::Quiesced(Quiesced { t0: 5, databases: Vec::new() }),
         EventKind::Armed => Event::Armed(Box::new(super::super::event::ArmedRecord {

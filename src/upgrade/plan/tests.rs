@@ -5,7 +5,8 @@ fn path(text: &[u8]) -> PathText {
     PathText(TreePath::parse(text).unwrap())
 }
 
-fn plan() -> Plan {
+/// A plan that would start.
+pub(in crate::upgrade) fn plan() -> Plan {
     Plan {
         format: FORMAT,
         aim: Aim::Upgrade(PlannedRelease {

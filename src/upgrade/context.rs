@@ -1,0 +1,45 @@
+//! What a transaction stands on: where its records go, what it may use, who listens.
+
+use std::path::{Path, PathBuf};
+
+use crate::monitor::Monitor;
+use crate::repository::Repository;
+
+use super::signals::Signals;
+
+/// What every command of this module needs, whichever repository it works with.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// The journal, transcripts and locks: on a local file system, 0700.
+    pub state_dir: &'a Path,
+    /// Stat caches, opened index segments. Losing it costs time only.
+    pub cache_dir: &'a Path,
+    /// Tells one machine from its clones.
+    pub machine_id: &'a str,
+    /// Who typed the command.
+    pub user: &'a str,
+    /// What was typed, answers and secrets left out.
+    pub argv: &'a [String],
+    /// Hears how it goes.
+    pub monitor: &'a dyn Monitor,
+    /// What somebody outside wants.
+    pub signals: &'a Signals,
+}
+
+/// The same with an open repository.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Where snapshots go.
+    pub repository: &'a Repository,
+    /// The machine key file that opens it, if there is one: recovery at boot needs it.
+    pub key_file: Option<&'a Path>,
+    /// Everything else.
+    pub ground: Ground<'a>,
+}
+
+impl Ground<'_> {
+    /// Where the files of transaction `number` lie: transcripts, plain copies.
+    pub fn directory_of(&self, number: super::Number) -> PathBuf {
+        self.state_dir.join(number.to_string())
+    }
+}
