@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::app::AppError;
 use crate::database::DatabaseError;
+use crate::repository::RepositoryError;
 use crate::snapshot::SnapshotError;
 use crate::tree::TreeError;
 
@@ -17,6 +18,9 @@ pub enum UpgradeError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The repository.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
     /// A snapshot, or a tree on disk.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

@@ -13,6 +13,7 @@ use super::merge::{Fate, Fates, Typed};
 use super::step::Step;
 use super::stored::{Digest, PathText, file_path};
 
+pub mod judge;
 pub mod review;
 
 /// The version of the stored form.
