@@ -5,6 +5,7 @@
 //! the fingerprint proves it: it is equal exactly when the content is.
 
 mod error;
+pub mod rows;
 mod url;
 
 use std::collections::BTreeMap;
