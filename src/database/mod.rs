@@ -6,6 +6,7 @@
 
 mod error;
 pub mod rows;
+pub mod state;
 mod url;
 
 use std::collections::BTreeMap;
