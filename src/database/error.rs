@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::repository::RepositoryError;
+
 /// What a schema can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectKind {
@@ -230,6 +232,9 @@ pub enum DatabaseError {
         /// The first finding of SQLite.
         says: String,
     },
+    /// The repository failed.
+    #[error("cannot use the repository")]
+    Repository(#[from] RepositoryError),
     /// A file operation failed.
     #[error("cannot {doing} {}", .path.display())]
     Io {

@@ -10,9 +10,13 @@ pub mod state;
 mod url;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 pub use error::{DatabaseError, ObjectKind, Refusal};
 pub use url::{Address, BadUrl, MYSQL_PORT, MySqlAddress};
+
+use crate::monitor::Monitor;
+use crate::repository::{ChunkId, Repository, Writer};
 
 /// Which family a database belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +71,42 @@ pub enum Fact {
     },
 }
 
+/// What a dump has put into the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseState {
+    /// The state's name: the id of its first chunk.
+    pub state: ChunkId,
+    /// The digest of all that it holds.
+    pub fingerprint: Fingerprint,
+    /// How many rows (none for SQLite, whose pages are kept).
+    pub rows: u64,
+    /// How many bytes of rows or pages.
+    pub bytes: u64,
+    /// Whether everything belongs to one instant.
+    pub consistency: Consistency,
+    /// What an operator should know.
+    pub facts: Vec<Fact>,
+}
+
+/// How sure it is that a stored state can be restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// Every chunk was read, decoded and counted.
+    Verified,
+    /// It was rebuilt, checked by the database itself, and its fingerprint is equal.
+    Proved,
+}
+
+/// What belongs to opening a database beside its address.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Only tables whose names begin with this belong to the application. A dump refuses a schema
+    /// that holds others; a restore leaves them alone.
+    pub prefix: Option<String>,
+    /// Where an image is built: a directory that only we can read, on a disk with space for it.
+    pub scratch_dir: PathBuf,
+}
+
 /// The value of one written counter of the server, and the sessions of the application's account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
@@ -97,6 +137,12 @@ pub struct Session {
     pub doing: String,
 }
 
+/// A value as the database spells it; `None` is NULL.
+pub type Value = Option<Vec<u8>>;
+
+/// A column, and the value that it must have (`None` is NULL).
+pub type Where<'a> = (&'a str, Option<&'a [u8]>);
+
 /// One database, reached through an account that may read it and, to restore, write it.
 ///
 /// Nothing here is done twice at once: every method takes `&mut self`, and a method that fails
@@ -114,6 +160,45 @@ pub trait Database: Send {
     /// Which server this is, so that a state is not restored to another one by mistake.
     fn identity(&mut self) -> Result<String, DatabaseError>;
 
+    /// Stores all that the database holds. Nothing of the database changes.
+    ///
+    /// What cannot be carried is refused by name before anything is stored. A dump that fails
+    /// leaves chunks that nothing names.
+    fn dump(
+        &mut self,
+        writer: &Writer<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<DatabaseState, DatabaseError>;
+
+    /// The fingerprint of what is live now, read as `state` was read, so that the two are equal
+    /// exactly when the content is.
+    fn fingerprint(
+        &mut self,
+        repository: &Repository,
+        state: &ChunkId,
+    ) -> Result<Fingerprint, DatabaseError>;
+
+    /// Makes the live database what `state` holds: what it lacks is dropped, what is equal is left
+    /// alone, the rest is replaced. Then everything is read again and compared; the fingerprint
+    /// returned is that of the live database and equals the state's.
+    ///
+    /// On an error, or if the process dies, the database may be anything between. Called again it
+    /// goes on from what it finds.
+    fn restore(
+        &mut self,
+        repository: &Repository,
+        state: &ChunkId,
+        monitor: &dyn Monitor,
+    ) -> Result<Fingerprint, DatabaseError>;
+
+    /// Shows how sure it is that `state` can be restored, without touching the live database.
+    fn prove(
+        &mut self,
+        repository: &Repository,
+        state: &ChunkId,
+        scratch_dir: &Path,
+    ) -> Result<Proof, DatabaseError>;
+
     /// What moves when somebody writes, and who is connected. Two samples that differ mean that
     /// the database may not be quiet.
     fn activity(&mut self) -> Result<Activity, DatabaseError>;
@@ -128,8 +213,8 @@ pub trait Database: Send {
         &mut self,
         table: &str,
         columns: &[&str],
-        matching: &[(&str, Option<&[u8]>)],
-    ) -> Result<Option<Vec<Vec<Option<Vec<u8>>>>>, DatabaseError>;
+        matching: &[Where<'_>],
+    ) -> Result<Option<Vec<Vec<Value>>>, DatabaseError>;
 
     /// Sets one column in the rows that match, in one transaction; says how many matched.
     fn write(
@@ -137,6 +222,6 @@ pub trait Database: Send {
         table: &str,
         column: &str,
         value: Option<&[u8]>,
-        matching: &[(&str, Option<&[u8]>)],
+        matching: &[Where<'_>],
     ) -> Result<u64, DatabaseError>;
 }

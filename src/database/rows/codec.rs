@@ -163,9 +163,10 @@ mod tests {
                 Ok::<(), DatabaseError>(())
             })?;
         }
-        match stream.is_at_end() {
-            true => Ok(rows),
-            false => Err(DatabaseError::DamagedState { what: "the end" }),
+        if stream.is_at_end() {
+            Ok(rows)
+        } else {
+            Err(DatabaseError::DamagedState { what: "the end" })
         }
     }
 

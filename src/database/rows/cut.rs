@@ -49,7 +49,7 @@ impl Cutter {
         &mut self,
         key: &[u8],
         row_bytes: usize,
-        emit: &mut dyn FnMut(&[u8], u32) -> Result<(), E>,
+        emit: &mut impl FnMut(&[u8], u32) -> Result<(), E>,
     ) -> Result<(), E> {
         self.rows += 1;
         while self.bytes.len() > PIECE_BYTES_MAX {
@@ -63,7 +63,10 @@ impl Cutter {
     }
 
     /// Hands out what is left after the last row.
-    pub fn flush<E>(&mut self, emit: &mut dyn FnMut(&[u8], u32) -> Result<(), E>) -> Result<(), E> {
+    pub fn flush<E>(
+        &mut self,
+        emit: &mut impl FnMut(&[u8], u32) -> Result<(), E>,
+    ) -> Result<(), E> {
         if !self.bytes.is_empty() {
             emit(&self.bytes, std::mem::take(&mut self.rows))?;
             self.bytes.clear();

@@ -33,10 +33,7 @@ impl Root {
         }
         let root: Self = decode(bytes, "its first record")?;
         // Version 1 knows no features; whatever is named here came later.
-        match root.needs.is_empty() {
-            true => Ok(root),
-            false => Err(DatabaseError::TooNew { version }),
-        }
+        if root.needs.is_empty() { Ok(root) } else { Err(DatabaseError::TooNew { version }) }
     }
 }
 
