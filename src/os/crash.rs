@@ -36,10 +36,82 @@ crash_points! {
     JournalBuilt = "journal-built",
     /// It has its name; its witness is not yet beside it.
     JournalPublished = "journal-published",
-    /// An event is about to enter the journal.
-    JournalAppend = "journal-append",
-    /// It is durable.
-    JournalAppended = "journal-appended",
+    /// The journal is about to say that the transaction exists.
+    BeforeBegun = "before-begun",
+    /// It says so, durably.
+    AfterBegun = "after-begun",
+    /// The journal is about to say that maintenance may be turned on.
+    BeforeQuiescing = "before-quiescing",
+    /// It says so, durably.
+    AfterQuiescing = "after-quiescing",
+    /// The journal is about to say that nothing writes any more.
+    BeforeQuiesced = "before-quiesced",
+    /// It says so, durably.
+    AfterQuiesced = "after-quiesced",
+    /// The journal is about to say that there is a way home.
+    BeforeArmed = "before-armed",
+    /// It says so, durably.
+    AfterArmed = "after-armed",
+    /// The journal is about to say that content may be changed.
+    BeforeStepStarted = "before-step-started",
+    /// It says so, durably.
+    AfterStepStarted = "after-step-started",
+    /// The journal is about to say that a child waits at its gate.
+    BeforeChildStarted = "before-child-started",
+    /// It says so, durably.
+    AfterChildStarted = "after-child-started",
+    /// The journal is about to say that a step ended well.
+    BeforeStepFinished = "before-step-finished",
+    /// It says so, durably.
+    AfterStepFinished = "after-step-finished",
+    /// The journal is about to say that the new content stays.
+    BeforeCommitted = "before-committed",
+    /// It says so, durably.
+    AfterCommitted = "after-committed",
+    /// The journal is about to say that the old content is to come back.
+    BeforeUndoStarted = "before-undo-started",
+    /// It says so, durably.
+    AfterUndoStarted = "after-undo-started",
+    /// The journal is about to say that a root or database is back.
+    BeforeUndoStepFinished = "before-undo-step-finished",
+    /// It says so, durably.
+    AfterUndoStepFinished = "after-undo-step-finished",
+    /// The journal is about to say that all of it is back and proved.
+    BeforeRolledBack = "before-rolled-back",
+    /// It says so, durably.
+    AfterRolledBack = "after-rolled-back",
+    /// The journal is about to say that it could not be put back.
+    BeforeUndoFailed = "before-undo-failed",
+    /// It says so, durably.
+    AfterUndoFailed = "after-undo-failed",
+    /// The journal is about to say that nothing is left to do.
+    BeforeClosed = "before-closed",
+    /// It says so, durably.
+    AfterClosed = "after-closed",
+    /// A numbered step of a transaction begins.
+    StepBegins = "step-begins",
+    /// It has done its work.
+    StepEnds = "step-ends",
+    /// The safety snapshot exists; it was not read back yet.
+    SafetyTaken = "safety-taken",
+    /// What is wanted is stored as a tree.
+    WantedStored = "wanted-stored",
+    /// Orphans of the migration are dead, nothing is put back yet.
+    UndoOrphansGone = "undo-orphans-gone",
+    /// A database is back, which the journal does not say yet.
+    UndoDatabaseBack = "undo-database-back",
+    /// A tree is back, which the journal does not say yet.
+    UndoTreeBack = "undo-tree-back",
+    /// All is back and equal, which the journal does not say yet.
+    UndoProved = "undo-proved",
+    /// Services and switches are about to be put back as they were recorded.
+    ReopenBegins = "reopen-begins",
+    /// They are back.
+    ReopenEnds = "reopen-ends",
+    /// What no way back needs any more is about to be let go.
+    RetireBegins = "retire-begins",
+    /// It is gone, which the journal does not say yet.
+    RetireEnds = "retire-ends",
     /// A pack is wholly written, not yet synced.
     PackWritten = "pack-written",
     /// A pack is synced under its temporary name.

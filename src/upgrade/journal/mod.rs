@@ -206,9 +206,9 @@ impl Journal {
             tx.commit()?;
             Ok(number)
         };
-        reach(CrashPoint::JournalAppend);
+        reach(before(EventKind::Begun));
         let number = write(&mut self.db).map_err(|error| failed_append(EventKind::Begun, error))?;
-        reach(CrashPoint::JournalAppended);
+        reach(behind(EventKind::Begun));
         Ok(number)
     }
 
@@ -229,9 +229,9 @@ impl Journal {
             insert(&tx, number, seq, event, at, &prev)?;
             tx.commit()
         };
-        reach(CrashPoint::JournalAppend);
+        reach(before(kind));
         write(&mut self.db).map_err(|error| failed_append(kind, error))?;
-        reach(CrashPoint::JournalAppended);
+        reach(behind(kind));
         Ok(state)
     }
 
@@ -279,5 +279,41 @@ fn failed_append(event: EventKind, error: rusqlite::Error) -> JournalError {
         Some(ErrorCode::DiskFull) => JournalError::Full(error),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => JournalError::Busy(error),
         _ => JournalError::Uncertain { event: event.name(), source: error },
+    }
+}
+
+const fn before(event: EventKind) -> CrashPoint {
+    match event {
+        EventKind::Begun => CrashPoint::BeforeBegun,
+        EventKind::Quiescing => CrashPoint::BeforeQuiescing,
+        EventKind::Quiesced => CrashPoint::BeforeQuiesced,
+        EventKind::Armed => CrashPoint::BeforeArmed,
+        EventKind::StepStarted => CrashPoint::BeforeStepStarted,
+        EventKind::ChildStarted => CrashPoint::BeforeChildStarted,
+        EventKind::StepFinished => CrashPoint::BeforeStepFinished,
+        EventKind::Committed => CrashPoint::BeforeCommitted,
+        EventKind::UndoStarted => CrashPoint::BeforeUndoStarted,
+        EventKind::UndoStepFinished => CrashPoint::BeforeUndoStepFinished,
+        EventKind::RolledBack => CrashPoint::BeforeRolledBack,
+        EventKind::UndoFailed => CrashPoint::BeforeUndoFailed,
+        EventKind::Closed => CrashPoint::BeforeClosed,
+    }
+}
+
+const fn behind(event: EventKind) -> CrashPoint {
+    match event {
+        EventKind::Begun => CrashPoint::AfterBegun,
+        EventKind::Quiescing => CrashPoint::AfterQuiescing,
+        EventKind::Quiesced => CrashPoint::AfterQuiesced,
+        EventKind::Armed => CrashPoint::AfterArmed,
+        EventKind::StepStarted => CrashPoint::AfterStepStarted,
+        EventKind::ChildStarted => CrashPoint::AfterChildStarted,
+        EventKind::StepFinished => CrashPoint::AfterStepFinished,
+        EventKind::Committed => CrashPoint::AfterCommitted,
+        EventKind::UndoStarted => CrashPoint::AfterUndoStarted,
+        EventKind::UndoStepFinished => CrashPoint::AfterUndoStepFinished,
+        EventKind::RolledBack => CrashPoint::AfterRolledBack,
+        EventKind::UndoFailed => CrashPoint::AfterUndoFailed,
+        EventKind::Closed => CrashPoint::AfterClosed,
     }
 }

@@ -199,6 +199,19 @@ impl Shape {
             | Kind::Database { .. } => Self::Special,
         }
     }
+
+    /// One form of bytes for each shape, to be covered by a digest.
+    pub fn bytes(&self) -> Vec<u8> {
+        let tagged = |tag: u8, bytes: &[u8]| [&[tag], bytes].concat();
+        match self {
+            Self::File(Content::Empty) => tagged(0, &[]),
+            Self::File(Content::Chunk(id)) => tagged(1, id.as_bytes()),
+            Self::File(Content::List(id)) => tagged(2, id.as_bytes()),
+            Self::Directory => tagged(3, &[]),
+            Self::Link(target) => tagged(4, target),
+            Self::Special => tagged(5, &[]),
+        }
+    }
 }
 
 /// The entries of one side, of the paths that matter.

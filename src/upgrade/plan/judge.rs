@@ -105,8 +105,8 @@ pub fn installed(fates: &Fates, configuration: &Side, mine: &Side) -> Digest {
     let with_fate = fates.keys().map(|path| (path, mine.get(path)));
     let own = configuration.iter().map(|(path, entry)| (path, Some(entry)));
     for (path, entry) in with_fate.chain(own) {
-        let shape = entry.map_or("nothing".to_owned(), |entry| format!("{:?}", Shape::of(entry)));
-        for part in [path.as_bytes(), shape.as_bytes()] {
+        let shape = entry.map_or(Vec::new(), |entry| Shape::of(entry).bytes());
+        for part in [path.as_bytes(), &shape] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
