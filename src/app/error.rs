@@ -72,4 +72,116 @@ pub enum AppError {
         /// What stands there instead.
         what: String,
     },
+    /// No layout of a profile fits a tree.
+    #[error("{place} does not look like {app}: {why_not}")]
+    NoLayout {
+        /// The profile's application.
+        app: String,
+        /// Which tree.
+        place: String,
+        /// Why each layout does not fit.
+        why_not: String,
+    },
+    /// Several layouts fit a tree, so none can be believed.
+    #[error("{place} fits several layouts: {}", layouts.join(", "))]
+    AmbiguousLayout {
+        /// Which tree.
+        place: String,
+        /// Their ids, with the profile's where they are of several.
+        layouts: Vec<String>,
+    },
+    /// A variable needs itself.
+    #[error("the variable {name} needs itself")]
+    CircularVariable {
+        /// Which.
+        name: String,
+    },
+    /// A variable has no value in a tree, and no default.
+    #[error("the variable {name} has no value in {place}")]
+    VariableNotFound {
+        /// Which.
+        name: String,
+        /// Which tree.
+        place: String,
+    },
+    /// A variable could be several things.
+    #[error("the variable {name} could be any of {}", found.join(", "))]
+    AmbiguousVariable {
+        /// Which.
+        name: String,
+        /// The candidates.
+        found: Vec<String>,
+    },
+    /// None of the files that would name a database is there.
+    #[error("{place} has none of the files that name its database: {files}")]
+    NoConfig {
+        /// Those looked for.
+        files: String,
+        /// Which tree.
+        place: String,
+    },
+    /// Two configuration files name different databases.
+    #[error("{one} and {other} do not agree about {key}")]
+    ConfigsDisagree {
+        /// The key.
+        key: String,
+        /// A file.
+        one: String,
+        /// Another.
+        other: String,
+    },
+    /// The configuration does not say all that an address needs.
+    #[error("the configuration says no usable {part} for the database {database}")]
+    AddressLacks {
+        /// Which database.
+        database: String,
+        /// Which part.
+        part: &'static str,
+    },
+    /// A database of a kind that this version does not know.
+    #[error("the database {database} uses {driver}, which is not supported by this version")]
+    UnsupportedDriver {
+        /// Which database.
+        database: String,
+        /// What the configuration calls its driver.
+        driver: String,
+    },
+    /// The URL that a profile gives for a database is none.
+    #[error("the profile's URL for the database {database} is not valid")]
+    BadDatabaseUrl {
+        /// Which database.
+        database: String,
+        /// Why.
+        source: crate::database::BadUrl,
+    },
+    /// A file with secrets or commands may be read or written by others.
+    #[error("{} may be read or written by others", path.display())]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+    },
+    /// None of the accounts that a profile names exists.
+    #[error("none of the accounts {} exists", names.join(", "))]
+    NoAccount {
+        /// Those looked for.
+        names: Vec<String>,
+    },
+    /// The account that the profile names is root.
+    #[error("the commands of {app} would run as root")]
+    WouldRunAsRoot {
+        /// The application.
+        app: String,
+    },
+    /// Only root can run commands as another account.
+    #[error("only root can run commands as {account}")]
+    CannotBecome {
+        /// The account.
+        account: String,
+    },
+    /// A profile does not say where its application is installed.
+    #[error("the profile {app} names no root")]
+    NoRoot {
+        /// The profile.
+        app: String,
+    },
 }

@@ -1,10 +1,24 @@
 //! Knows what an installed application is made of.
+//!
+//! A [`profile::Profile`] is data: a TOML file. Met with a tree it becomes an [`App`]: version,
+//! paths, databases. Nothing of the application is executed to find that out.
 
+mod account;
 pub mod builtin;
+pub mod catalog;
 pub mod config;
+pub mod credentials;
+pub mod detect;
 mod error;
 pub mod files;
+mod installed;
 pub mod profile;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+mod variables;
 pub mod version;
 
+pub use account::Account;
 pub use error::AppError;
+pub use installed::{App, Area};
