@@ -217,11 +217,11 @@ impl Journal {
     /// On [`JournalError::Full`] and [`JournalError::Busy`] it is surely not written. On
     /// [`JournalError::Uncertain`] nobody knows: go neither way, and let `recover` look.
     pub fn append(&mut self, number: Number, event: &Event) -> Result<State, JournalError> {
-        let before = self.transaction(number)?;
+        let present = self.transaction(number)?;
         let kind = event.kind();
-        let state = after(Some(before.state), kind)
+        let state = after(Some(present.state), kind)
             .map_err(|source| JournalError::Illegal { number, source })?;
-        let last = before.events.last().expect("a transaction has its first event");
+        let last = present.events.last().expect("a transaction has its first event");
         let (seq, prev) = (last.seq + 1, last.hash);
         let at = clock::now().0;
         let write = |db: &mut Connection| {
