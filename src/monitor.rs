@@ -86,6 +86,44 @@ pub enum News {
         /// The line, without its newline.
         line: String,
     },
+    /// A transaction is in the journal.
+    TransactionStarted {
+        /// `T17`.
+        transaction: String,
+        /// The application.
+        app: String,
+        /// What it does: `1.1.0 → 1.3.2`.
+        what: String,
+        /// How many numbered steps there are.
+        steps: u8,
+    },
+    /// There is a way back; until here nothing was changed.
+    Armed {
+        /// `proved`, `verified` or `best effort`.
+        label: String,
+        /// The safety snapshot, in hex.
+        snapshot: String,
+        /// The files' digest, in hex.
+        files: String,
+        /// Each database's name and fingerprint.
+        databases: Vec<(String, String)>,
+    },
+    /// What was changed is being put back.
+    RollbackStarted {
+        /// Why, in one line.
+        cause: String,
+    },
+    /// It is back, and was compared with what it was.
+    RollbackDone {
+        /// The files' digest before and after.
+        files: (String, String),
+        /// Each database's name, and its fingerprint before and after.
+        databases: Vec<(String, String, String)>,
+        /// Files whose bytes were read again.
+        files_read: u64,
+        /// Files that nothing had touched.
+        files_unchanged: u64,
+    },
     /// Something the operator should know, which fails nothing.
     Warning {
         /// One line.
