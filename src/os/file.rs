@@ -4,6 +4,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::process;
@@ -101,11 +102,16 @@ pub fn syncfs(file: &File) -> io::Result<()> {
     Ok(rustix::fs::syncfs(file)?)
 }
 
-/// Forgets what the page cache holds of `file`, so that the next read comes from the medium.
+/// Forgets what the page cache holds of `bytes` from `offset` on, so that the next read of them
+/// comes from the medium.
 ///
-/// Only clean pages go: the caller has synced the file before.
-pub fn drop_cached_pages(file: &File) -> io::Result<()> {
-    Ok(rustix::fs::fadvise(file, 0, None, Advice::DontNeed)?)
+/// Only clean pages go: the caller has synced the file before. The kernel spares pages that are
+/// covered in part, so the range is widened to whole ones, of the largest size there is.
+pub fn drop_cached_pages(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    const PAGE: u64 = 64 << 10;
+    let start = offset / PAGE * PAGE;
+    let length = (offset + bytes).next_multiple_of(PAGE) - start;
+    Ok(rustix::fs::fadvise(file, start, NonZeroU64::new(length), Advice::DontNeed)?)
 }
 
 #[cfg(test)]

@@ -28,13 +28,13 @@ pub(super) enum Coding {
     Zstd,
 }
 
-const MAGIC: [u8; 4] = *b"frm\n";
+pub(super) const FRAME_MAGIC: [u8; 4] = *b"frm\n";
 pub(super) const FRAME_HEADER_BYTES: usize = 16;
 
 impl FrameHeader {
     pub(super) fn encode(self) -> [u8; FRAME_HEADER_BYTES] {
         let mut out = [0; FRAME_HEADER_BYTES];
-        out[..4].copy_from_slice(&MAGIC);
+        out[..4].copy_from_slice(&FRAME_MAGIC);
         out[4..8].copy_from_slice(&self.ordinal.to_le_bytes());
         out[8] = self.class.code();
         out[9] = match self.coding {
@@ -49,7 +49,7 @@ impl FrameHeader {
         let [m0, m1, m2, m3, o0, o1, o2, o3, class, coding, 0, 0, s0, s1, s2, s3] = *raw else {
             return None;
         };
-        if [m0, m1, m2, m3] != MAGIC {
+        if [m0, m1, m2, m3] != FRAME_MAGIC {
             return None;
         }
         let coding = match coding {

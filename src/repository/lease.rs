@@ -39,6 +39,9 @@ struct StoredLease {
     generation: u64,
     #[n(6)]
     exclusive: bool,
+    /// Process numbers mean something only inside their namespace.
+    #[n(7)]
+    pid_namespace: u64,
 }
 
 /// Layout: FORMAT.md, "Condemned".
@@ -77,6 +80,7 @@ impl Lease {
                 counter: 0,
                 generation: before.iter().filter_map(|name| generation(name)).max().unwrap_or(0),
                 exclusive: false,
+                pid_namespace: host::pid_namespace(),
             };
             let name = put(inner, &stored)?;
             let lease = Self { stored, name, condemned: HashSet::new() };
@@ -154,9 +158,12 @@ fn others(inner: &Inner, ours: &ObjectId) -> Result<Vec<(ObjectId, StoredLease)>
 impl StoredLease {
     /// Only on the same host can a process be shown to be gone.
     fn is_provably_dead(&self) -> bool {
-        let here = self.host == host::name() && !self.boot_id.is_empty();
+        if self.host != host::name() || self.boot_id.is_empty() {
+            return false;
+        }
         let mark = ProcessMark { pid: self.pid, started_ticks: self.started_ticks };
-        here && (self.boot_id != host::boot_id() || host::is_gone(mark))
+        let same_numbers = self.pid_namespace == host::pid_namespace();
+        self.boot_id != host::boot_id() || same_numbers && host::is_gone(mark)
     }
 }
 

@@ -3,6 +3,7 @@
 //! This module does not know what a file is.
 
 mod backend;
+mod check;
 mod chunker;
 mod content;
 mod error;
@@ -18,17 +19,21 @@ mod open;
 mod pack;
 mod reading;
 mod record;
+mod repair;
 #[expect(clippy::module_inception, reason = "the folder is named for what this type is")]
 mod repository;
 mod run;
+mod scan;
 mod seal;
 mod slots;
+mod spread;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
 pub use backend::{Backend, Freshness, Local, ObjectWriter, Range, Traits};
+pub use check::{CheckDepth, CheckReport, Finding, Severity};
 pub use content::{Extent, Piece, Stored};
 pub use error::RepositoryError;
 pub use format::{CHUNK_BYTES_MAX, FeatureClass};
@@ -41,5 +46,6 @@ pub use open::{InitOptions, Unlock};
 pub use pack::PackClass;
 pub use reading::{Frame, Pieces};
 pub use record::{Mark, RecordKind};
+pub use repair::{RebuiltIndex, RepairMode};
 pub use repository::Repository;
 pub use run::{Bundle, Totals, VerifyWrites, WriteOptions, Writer, Written};

@@ -9,7 +9,6 @@ use super::backend::{Backend, Freshness, Local, Range};
 use super::error::RepositoryError;
 use super::format::{Config, FeatureClass, config_name};
 use super::id::{ObjectId, RepositoryId};
-use super::index::{Bytes, Table};
 use super::key::{Argon, Holder, KeyFile, Secrets, Slot, SlotKind};
 use super::object::{self, ObjectKind};
 use super::repository::{Inner, Repository};
@@ -55,7 +54,7 @@ impl Repository {
         let location = local.root().to_owned();
         let id = RepositoryId::from_bytes(super::seal::random());
         let config = Config::new(&id, clock::now().0);
-        let inner = Inner::new(Box::new(local), location, config, Secrets::random());
+        let inner = Inner::new(Box::new(local), location, config, Secrets::random(), None);
         let repository = Self::from_inner(inner);
         let slots = repository.add_first_slots(options);
         slots.and_then(|()| repository.write_config()).map(|()| repository)
@@ -98,35 +97,17 @@ impl Repository {
         backend: Box<dyn Backend>,
         location: PathBuf,
         unlock: &Unlock<'_>,
-        _cache_dir: Option<&Path>,
+        cache_dir: Option<&Path>,
     ) -> Result<Self, RepositoryError> {
         let (secrets, id) = unlock_slots(&*backend, &location, unlock)?;
         let config = read_config(&*backend, &location, &secrets, &id)?;
         config.demand(FeatureClass::Read)?;
-        let repository = Self::from_inner(Inner::new(backend, location, config, secrets));
-        repository.load_index()?;
-        Ok(repository)
+        let cache_dir = cache_dir.map(Path::to_owned);
+        Ok(Self::from_inner(Inner::new(backend, location, config, secrets, cache_dir)))
     }
 
     fn from_inner(inner: Inner) -> Self {
         Self { inner: std::sync::Arc::new(inner) }
-    }
-
-    fn load_index(&self) -> Result<(), RepositoryError> {
-        let kind = ObjectKind::Index;
-        for name in self.inner.backend.list(kind)? {
-            let Some(id) = ObjectId::parse(&name) else { continue };
-            let body = self.inner.get_sealed(kind, &id)?;
-            let length = body.len() as u64;
-            let table = Table::open(Bytes::Memory(body), length)
-                .map_err(|error| self.inner.index_error(error))?
-                .ok_or_else(|| RepositoryError::Damaged {
-                    object: kind.named(&name),
-                    what: "its parts do not add up".to_owned(),
-                })?;
-            self.inner.change_index(|index| index.add(table));
-        }
-        Ok(())
     }
 }
 

@@ -185,6 +185,17 @@ impl Contents {
         Some(contents)
     }
 
+    /// For each frame, the number of its first chunk in the pack.
+    pub(super) fn first_chunks(&self) -> Vec<usize> {
+        let mut next = 0;
+        let firsts = self.frames.iter().map(|frame| {
+            let first = next;
+            next += usize::from(frame.chunks);
+            first
+        });
+        firsts.collect()
+    }
+
     /// Each chunk with its place: id, frame, number in the frame, length.
     pub(super) fn chunks(&self) -> impl Iterator<Item = (ChunkId, u32, u16, u32)> {
         let places = self.frames.iter().enumerate().flat_map(|(frame, place)| {

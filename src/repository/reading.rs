@@ -8,7 +8,7 @@ use super::content::{List, Piece, Stored};
 use super::error::RepositoryError;
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, Payload};
 use super::id::{ChunkId, ObjectId};
-use super::index::{PackRef, Place};
+use super::index::{Index, PackRef, Place};
 use super::object::ObjectKind;
 use super::pack;
 use super::repository::{Inner, Repository};
@@ -128,7 +128,7 @@ impl Repository {
         if let Some(frame) = self.inner.frames.get(key) {
             return Ok(frame);
         }
-        let pack = self.inner.index().packs[place.pack as usize];
+        let pack = self.inner.index()?.packs[place.pack as usize];
         let at = (place.offset, place.sealed_bytes);
         let payload = self.inner.read_frame(pack, place.frame, at, Freshness::Cached)?;
         let frame = Arc::new(Frame { pack: pack.id, number: place.frame, payload });
@@ -150,10 +150,15 @@ impl Repository {
 
     /// The bytes of a chunk, compared with its id. If it is stored twice, one sound copy is enough.
     pub fn get(&self, id: &ChunkId) -> Result<Vec<u8>, RepositoryError> {
-        let index = self.inner.index();
-        let places = index.places(id).map_err(|error| self.inner.index_error(error))?;
+        let places =
+            |index: &Index| index.places(id).map_err(|error| self.inner.index_error(error));
+        let mut found = places(&*self.inner.index()?)?;
+        if found.is_empty() {
+            // Another process may have stored it since the index was loaded.
+            found = places(&*self.inner.refresh_index()?)?;
+        }
         let mut failure = RepositoryError::MissingChunk { id: *id };
-        for place in places {
+        for place in found {
             let plain = self
                 .frame(&place)
                 .and_then(|frame| self.chunk_in(&frame, &place, id).map(<[u8]>::to_vec));

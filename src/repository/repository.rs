@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backend::Backend;
 use super::chunker::Chunker;
@@ -10,7 +10,7 @@ use super::error::RepositoryError;
 use super::format::Config;
 use super::frame::Codec;
 use super::id::{ChunkId, ObjectId, RepositoryId};
-use super::index::{Index, Place};
+use super::index::{Place, Shelf};
 use super::key::Secrets;
 use super::object::{self, ObjectKind};
 use super::reading::FrameCache;
@@ -30,7 +30,7 @@ pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) secrets: Secrets,
     pub(super) chunker: Chunker,
-    index: RwLock<Arc<Index>>,
+    pub(super) shelf: Shelf,
     pub(super) frames: FrameCache,
     codecs: Mutex<Vec<Codec>>,
 }
@@ -41,6 +41,7 @@ impl Inner {
         location: PathBuf,
         config: Config,
         secrets: Secrets,
+        cache_dir: Option<PathBuf>,
     ) -> Self {
         Self {
             backend,
@@ -49,7 +50,7 @@ impl Inner {
             chunker: Chunker::new(&config.cutting, secrets.chunker_seed()),
             config,
             secrets,
-            index: RwLock::default(),
+            shelf: Shelf::new(cache_dir),
             frames: FrameCache::default(),
             codecs: Mutex::default(),
         }
@@ -85,17 +86,6 @@ impl Inner {
         let text = name.to_string();
         self.backend.read(kind, &text, Range::All, Freshness::Cached, &mut bytes)?;
         object::open(&self.sealer(kind, name), kind, &text, &bytes)
-    }
-
-    pub(super) fn index(&self) -> Arc<Index> {
-        // A poisoned lock only means that a panicking thread had it; the index in it is whole.
-        Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Replaces the index by what `change` makes of it.
-    pub(super) fn change_index(&self, change: impl FnOnce(&mut Index)) {
-        let mut guard = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut guard));
     }
 
     pub(super) fn codec(&self) -> Codec {
@@ -148,8 +138,15 @@ impl Repository {
         Ok(self.locate(id)?.is_some())
     }
 
+    /// Index segments that could not be used, in one line each. What only they name seems missing
+    /// until the index is rebuilt.
+    pub fn damaged_segments(&self) -> Result<Vec<String>, RepositoryError> {
+        self.inner.index()?;
+        Ok(self.inner.damaged_segments())
+    }
+
     /// Where the chunk is; `None` if no index segment names it.
     pub fn locate(&self, id: &ChunkId) -> Result<Option<Place>, RepositoryError> {
-        self.inner.index().locate(id).map_err(|error| self.inner.index_error(error))
+        self.inner.index()?.locate(id).map_err(|error| self.inner.index_error(error))
     }
 }

@@ -1,8 +1,5 @@
 //! Reading packs whole: footer, frames, chunks; each hashed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
 use super::backend::{Freshness, Range};
 use super::error::RepositoryError;
 use super::id::ObjectId;
@@ -12,11 +9,14 @@ use super::pack::{self, Contents, PACK_HEADER_BYTES, TRAILER_BYTES, Trailer};
 use super::reading::damaged_frame;
 use super::repository::{Inner, Repository};
 use super::seal::Turn;
+use super::spread;
 
 /// A pack whose header and footer were read.
 pub(super) struct WholePack {
     pub(super) pack: PackRef,
     pub(super) contents: Contents,
+    /// Its length.
+    pub(super) bytes: u64,
 }
 
 impl Inner {
@@ -50,11 +50,11 @@ impl Inner {
             .map_err(|_| damaged("the seal of its footer does not open"))?;
         let contents = Contents::decode(&footer).filter(|contents| contents.end() == offset);
         let contents = contents.ok_or_else(|| damaged("its footer does not add up"))?;
-        Ok(WholePack { pack: PackRef { id: *id, class }, contents })
+        Ok(WholePack { pack: PackRef { id: *id, class }, contents, bytes: length })
     }
 
     /// Reads one frame of a pack and compares every chunk in it with the footer.
-    fn verify_frame(
+    pub(super) fn verify_frame(
         &self,
         whole: &WholePack,
         number: usize,
@@ -99,27 +99,9 @@ impl Repository {
         whole: &WholePack,
         freshness: Freshness,
     ) -> Result<(), RepositoryError> {
-        let mut firsts = Vec::with_capacity(whole.contents.frames.len());
-        let mut first = 0;
-        for frame in &whole.contents.frames {
-            firsts.push(first);
-            first += usize::from(frame.chunks);
-        }
-        let next = AtomicUsize::new(0);
-        let work = || -> Result<(), RepositoryError> {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(first) = firsts.get(number) else { return Ok(()) };
-                self.inner.verify_frame(whole, number, *first, freshness)?;
-            }
-        };
-        let cores = thread::available_parallelism().map_or(1, usize::from).min(firsts.len());
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().try_for_each(|thread| match thread.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
+        let firsts = whole.contents.first_chunks();
+        spread::for_each(firsts.len(), |number| {
+            self.inner.verify_frame(whole, number, firsts[number], freshness)
         })
     }
 }

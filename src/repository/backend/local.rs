@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use super::{Backend, Freshness, ObjectWriter, Range, Traits};
 use crate::os::crash::{CrashPoint, reach};
@@ -28,6 +28,7 @@ pub struct Local {
     root: PathBuf,
     /// Directories with names that may not survive a power cut yet.
     unsynced: Arc<Mutex<BTreeSet<PathBuf>>>,
+    swept: Once,
 }
 
 impl Local {
@@ -55,7 +56,7 @@ impl Local {
         for dir in [&packs, &root, parent] {
             file::sync_dir(dir).map_err(RepositoryError::io("sync", dir))?;
         }
-        Ok(Self { root, unsynced: Arc::default() })
+        Ok(Self { root, unsynced: Arc::default(), swept: Once::new() })
     }
 
     /// Opens the directory of a repository.
@@ -69,7 +70,7 @@ impl Local {
         if !found.join(ObjectKind::Config.directory()).is_dir() {
             return Err(not_found());
         }
-        Ok(Self { root: found, unsynced: Arc::default() })
+        Ok(Self { root: found, unsynced: Arc::default(), swept: Once::new() })
     }
 
     /// The directory.
@@ -78,7 +79,7 @@ impl Local {
     }
 
     /// Removes temporary files whose writers are gone; how many there were.
-    pub fn sweep(&self) -> Result<u64, RepositoryError> {
+    fn sweep(&self) -> Result<u64, RepositoryError> {
         let temp = self.root.join(TEMP);
         let mut swept = 0;
         let entries = match fs::read_dir(&temp) {
@@ -106,6 +107,9 @@ impl Local {
     }
 
     fn temp(&self) -> Result<Temp, RepositoryError> {
+        // Before the first write, so that opening a repository to read changes nothing in it.
+        // Litter that cannot be removed harms nobody.
+        self.swept.call_once(|| drop(self.sweep()));
         let dir = self.root.join(TEMP);
         loop {
             let path = dir.join(ObjectId::random().to_string());
@@ -274,9 +278,6 @@ impl Backend for Local {
             Err(error) if is_absence(&error) => return Err(damaged("it is not there")),
             Err(error) => return Err(RepositoryError::io("read", path)(error)),
         };
-        if freshness == Freshness::Medium {
-            file::drop_cached_pages(&opened).map_err(RepositoryError::io("read", &path))?;
-        }
         let length = || -> Result<u64, RepositoryError> {
             Ok(opened.metadata().map_err(RepositoryError::io("read", &path))?.len())
         };
@@ -290,6 +291,10 @@ impl Backend for Local {
             }
         };
         let bytes = usize::try_from(bytes).map_err(|_| damaged("it is too long"))?;
+        if freshness == Freshness::Medium {
+            file::drop_cached_pages(&opened, offset, bytes as u64)
+                .map_err(RepositoryError::io("read", &path))?;
+        }
         into.resize(bytes, 0);
         match opened.read_exact_at(into, offset) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

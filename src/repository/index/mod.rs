@@ -1,12 +1,17 @@
 //! Where each chunk is: all index segments of the repository, opened.
 
+mod cache;
+mod load;
+mod merge;
 mod table;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-pub(super) use table::{Bytes, Named, Table, build};
+pub(super) use load::Shelf;
+pub(super) use merge::Cursor;
+pub(super) use table::{Bytes, Named, Row, Table, build};
 
 use super::id::{ChunkId, ObjectId};
 use super::pack::PackClass;
@@ -52,8 +57,14 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Adds a segment.
-    pub(super) fn add(&mut self, table: Table) {
+    /// Adds segments.
+    pub(super) fn add_all(&mut self, tables: Vec<Table>) {
+        for table in tables {
+            self.add(table);
+        }
+    }
+
+    fn add(&mut self, table: Table) {
         let mut packs = Vec::with_capacity(table.packs.len());
         for row in &table.packs {
             let next = u32::try_from(self.packs.len()).expect("a place has 28 bits for packs");

@@ -22,7 +22,6 @@ const BUCKET_IDS: usize = 16;
 /// Where the table's bytes are.
 pub(in crate::repository) enum Bytes {
     Memory(Vec<u8>),
-    #[expect(dead_code, reason = "the local cache of segments comes next")]
     File(File),
 }
 
@@ -45,7 +44,7 @@ impl Bytes {
 pub(in crate::repository) struct PackRow {
     pub(in crate::repository) id: ObjectId,
     pub(in crate::repository) class: PackClass,
-    first_frame: u32,
+    pub(super) first_frame: u32,
 }
 
 /// Where a chunk is, in the numbers of one table.
@@ -58,12 +57,13 @@ pub(in crate::repository) struct Row {
 }
 
 impl Row {
+    pub(super) const BYTES: usize = PLACE_BYTES;
     const PACK_BITS: u32 = 28;
     const FRAME_BITS: u32 = 20;
     /// The four bits above are flags, none of them used yet.
     const LENGTH_BITS: u32 = 28;
 
-    fn encode(self) -> [u8; PLACE_BYTES] {
+    pub(super) fn encode(self) -> [u8; PLACE_BYTES] {
         let place = u64::from(self.pack)
             | u64::from(self.frame) << Self::PACK_BITS
             | u64::from(self.chunk) << (Self::PACK_BITS + Self::FRAME_BITS);
@@ -73,7 +73,7 @@ impl Row {
         out
     }
 
-    fn decode(raw: [u8; PLACE_BYTES]) -> Self {
+    pub(super) fn decode(raw: [u8; PLACE_BYTES]) -> Self {
         let [p0, p1, p2, p3, p4, p5, p6, p7, l0, l1, l2, l3] = raw;
         let place = u64::from_le_bytes([p0, p1, p2, p3, p4, p5, p6, p7]);
         let bits = |from: u32, count: u32| {
@@ -88,6 +88,14 @@ impl Row {
     }
 }
 
+/// A part of a table that is read as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    Frames,
+    Ids,
+    Places,
+}
+
 /// A table that can be searched. Layout: FORMAT.md, "Index segment".
 pub(in crate::repository) struct Table {
     bytes: Bytes,
@@ -95,7 +103,8 @@ pub(in crate::repository) struct Table {
     fanout_bits: u8,
     /// For each bucket, where it ends.
     ends: Vec<u32>,
-    frames: usize,
+    pub(in crate::repository) chunks: usize,
+    pub(super) frames: usize,
     frames_at: usize,
     ids_at: usize,
     places_at: usize,
@@ -141,6 +150,7 @@ impl Table {
             packs,
             fanout_bits,
             ends,
+            chunks,
             frames,
             frames_at,
             ids_at,
@@ -179,6 +189,21 @@ impl Table {
         self.bytes.read_at(self.frames_at + number * FRAME_BYTES, &mut raw)?;
         let [o0, o1, o2, o3, s0, s1, s2, s3] = raw;
         Ok((u32::from_le_bytes([o0, o1, o2, o3]), u32::from_le_bytes([s0, s1, s2, s3])))
+    }
+
+    /// Reads frame places, ids or chunk places: as many as `into` holds, from number `first` on.
+    pub(super) fn read_column(
+        &self,
+        column: Column,
+        first: usize,
+        into: &mut [u8],
+    ) -> io::Result<()> {
+        let (start, width) = match column {
+            Column::Frames => (self.frames_at, FRAME_BYTES),
+            Column::Ids => (self.ids_at, ID_BYTES),
+            Column::Places => (self.places_at, PLACE_BYTES),
+        };
+        self.bytes.read_at(start + first * width, into)
     }
 
     /// The `number`-th id in order.
@@ -256,82 +281,95 @@ pub(in crate::repository) struct Named<'a> {
 /// Makes the bytes of a table that names every chunk of `packs`, a chunk in two packs twice.
 pub(in crate::repository) fn build(packs: &[Named<'_>]) -> Vec<u8> {
     let mut rows: Vec<(ChunkId, Row)> = Vec::new();
+    let mut shape = Shape::default();
+    let mut frames = Vec::new();
     for (pack, named) in packs.iter().enumerate() {
         let pack = u32::try_from(pack).expect("a segment names a bounded number of packs");
+        shape.pack(named.id, named.class);
+        for frame in &named.contents.frames {
+            frames.extend_from_slice(&frame.offset.to_le_bytes());
+            frames.extend_from_slice(&frame.sealed_bytes.to_le_bytes());
+        }
+        shape.frames = frames.len() / FRAME_BYTES;
         let places = named.contents.chunks();
         rows.extend(
             places.map(|(id, frame, chunk, bytes)| (id, Row { pack, frame, chunk, bytes })),
         );
     }
     rows.sort_unstable();
-    let frames = packs.iter().map(|named| named.contents.frames.len()).sum::<usize>();
-    let mut writer = TableWriter::new(packs.len(), frames, rows.len());
-    let mut first_frame = 0;
-    for named in packs {
-        writer.pack(named.id, named.class, first_frame);
-        first_frame += u32::try_from(named.contents.frames.len()).expect("a pack is bounded");
+    shape.chunks = rows.len();
+    let mut fanout = Fanout::new(rows.len());
+    for (id, _) in &rows {
+        fanout.count(id);
     }
-    for frame in packs.iter().flat_map(|named| &named.contents.frames) {
-        writer.frame(frame.offset, frame.sealed_bytes);
-    }
-    writer.rows(&rows);
-    writer.out
+
+    let mut out = shape.head(fanout.bits);
+    out.extend_from_slice(&frames);
+    out.extend_from_slice(&fanout.encode());
+    out.extend(rows.iter().flat_map(|(id, _)| *id.as_bytes()));
+    out.extend(rows.iter().flat_map(|(_, row)| row.encode()));
+    out
 }
 
-/// Writes the parts of a table one after the other.
-struct TableWriter {
-    out: Vec<u8>,
-    fanout_bits: u8,
+/// What stands before the frames of a table.
+#[derive(Default)]
+pub(super) struct Shape {
+    packs: Vec<u8>,
+    /// How many frames the packs named so far have.
+    pub(super) frames: usize,
+    pub(super) chunks: usize,
 }
 
-impl TableWriter {
-    fn new(packs: usize, frames: usize, chunks: usize) -> Self {
-        let buckets = (chunks / BUCKET_IDS).max(1).next_power_of_two();
-        let fanout_bits = u8::try_from(buckets.trailing_zeros()).expect("below 64").min(16);
-        let count = |n: usize| u32::try_from(n).expect("a segment is bounded").to_le_bytes();
-        let mut out = Vec::with_capacity(
-            HEADER_BYTES
-                + packs * PACK_BYTES
-                + frames * FRAME_BYTES
-                + (4 << fanout_bits)
-                + chunks * (ID_BYTES + PLACE_BYTES),
-        );
+impl Shape {
+    /// Names a pack, whose first frame is the next one.
+    pub(super) fn pack(&mut self, id: ObjectId, class: PackClass) {
+        self.packs.extend_from_slice(id.as_bytes());
+        self.packs.extend_from_slice(&[class.code(), 0, 0, 0]);
+        self.packs.extend_from_slice(&as_u32(self.frames).to_le_bytes());
+    }
+
+    pub(super) fn head(&self, fanout_bits: u8) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER_BYTES + self.packs.len());
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&[fanout_bits, 0]);
-        for n in [packs, frames, chunks] {
-            out.extend_from_slice(&count(n));
+        for count in [self.packs.len() / PACK_BYTES, self.frames, self.chunks] {
+            out.extend_from_slice(&as_u32(count).to_le_bytes());
         }
         out.resize(HEADER_BYTES, 0);
-        Self { out, fanout_bits }
+        out.extend_from_slice(&self.packs);
+        out
+    }
+}
+
+/// Counts how many ids each bucket has.
+pub(super) struct Fanout {
+    pub(super) bits: u8,
+    counts: Vec<u32>,
+}
+
+impl Fanout {
+    /// With as many buckets as suit a table of `chunks`.
+    pub(super) fn new(chunks: usize) -> Self {
+        let buckets = (chunks / BUCKET_IDS).max(1).next_power_of_two();
+        let bits = u8::try_from(buckets.trailing_zeros()).unwrap_or(u8::MAX).min(FANOUT_BITS_MAX);
+        Self { bits, counts: vec![0; 1 << bits] }
     }
 
-    fn pack(&mut self, id: ObjectId, class: PackClass, first_frame: u32) {
-        self.out.extend_from_slice(id.as_bytes());
-        self.out.extend_from_slice(&[class.code(), 0, 0, 0]);
-        self.out.extend_from_slice(&first_frame.to_le_bytes());
+    pub(super) fn count(&mut self, id: &ChunkId) {
+        self.counts[bucket_of(id, self.bits)] += 1;
     }
 
-    fn frame(&mut self, offset: u32, sealed_bytes: u32) {
-        self.out.extend_from_slice(&offset.to_le_bytes());
-        self.out.extend_from_slice(&sealed_bytes.to_le_bytes());
+    /// Where each bucket ends.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let ends = self.counts.iter().scan(0_u32, |end, count| {
+            *end += count;
+            Some(*end)
+        });
+        ends.flat_map(u32::to_le_bytes).collect()
     }
+}
 
-    fn rows(&mut self, rows: &[(ChunkId, Row)]) {
-        let mut ends = vec![0_u32; 1 << self.fanout_bits];
-        for (id, _) in rows {
-            ends[bucket_of(id, self.fanout_bits)] += 1;
-        }
-        let mut end = 0;
-        for count in ends {
-            end += count;
-            self.out.extend_from_slice(&end.to_le_bytes());
-        }
-        for (id, _) in rows {
-            self.out.extend_from_slice(id.as_bytes());
-        }
-        for (_, row) in rows {
-            self.out.extend_from_slice(&row.encode());
-        }
-    }
+fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).expect("a table names fewer than 2^32 of anything")
 }

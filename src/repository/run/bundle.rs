@@ -109,8 +109,9 @@ impl Feed<'_> {
         let length = u32::try_from(plain.len()).ok().filter(|_| plain.len() <= CHUNK_BYTES_MAX);
         let length = length.ok_or(RepositoryError::ChunkTooLong { bytes: plain.len() as u64 })?;
         let id = run.inner.hash(plain);
-        let known = run.inner.index().locate(&id).map_err(|error| run.inner.index_error(error))?;
-        if known.is_some_and(|place| run.may_rely_on(&place)) || !run.recent.claim(&id) {
+        let index = run.index_in(self.buffers)?;
+        let known = index.locate(&id).map_err(|error| run.inner.index_error(error))?;
+        if known.is_some_and(|place| run.may_rely_on(index, &place)) || !run.recent.claim(&id) {
             return Ok(id);
         }
         run.counts.unfinished.fetch_add(1, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use super::writer::{Totals, WriteOptions};
 use crate::repository::error::RepositoryError;
 use crate::repository::frame::{Codec, Coding};
 use crate::repository::id::{ChunkId, ObjectId};
-use crate::repository::index::{Bytes, Named, Place, Table, build};
+use crate::repository::index::{Bytes, Index, Named, Place, Table, build};
 use crate::repository::lease::Lease;
 use crate::repository::object::ObjectKind;
 use crate::repository::pack::{Contents, PackClass};
@@ -62,6 +62,8 @@ pub(super) struct Buffers {
     pub(super) opened: Vec<u8>,
     pub(super) decoded: Vec<u8>,
     pub(super) window: Vec<u8>,
+    index: Arc<Index>,
+    index_version: Option<u64>,
 }
 
 /// A segment is published when so many chunks wait for it, so that a long run neither holds all
@@ -85,11 +87,21 @@ impl Run {
     }
 
     /// Whether a chunk found there may be relied on.
-    pub(super) fn may_rely_on(&self, place: &Place) -> bool {
-        self.condemned.is_empty() || {
-            let index = self.inner.index();
-            !self.condemned.contains(&index.packs[place.pack as usize].id)
+    pub(super) fn may_rely_on(&self, index: &Index, place: &Place) -> bool {
+        self.condemned.is_empty() || !self.condemned.contains(&index.packs[place.pack as usize].id)
+    }
+
+    /// The index as it is now; `buffers` keep it, so that workers do not meet at its lock.
+    pub(super) fn index_in<'b>(
+        &self,
+        buffers: &'b mut Buffers,
+    ) -> Result<&'b Index, RepositoryError> {
+        let version = self.inner.shelf.version();
+        if buffers.index_version != Some(version) {
+            buffers.index = self.inner.index()?;
+            buffers.index_version = Some(version);
         }
+        Ok(&buffers.index)
     }
 
     /// Reserves a frame in the open pack of `class`, retiring it for a new one when it is full.
@@ -185,7 +197,7 @@ impl Run {
         let table = Table::open(Bytes::Memory(body), length)
             .map_err(|error| self.inner.index_error(error))?
             .expect("a table just built adds up");
-        self.inner.change_index(|index| index.add(table));
+        self.inner.add_segment(name, table)?;
         for id in packs.iter().flat_map(|(_, _, contents)| &contents.ids) {
             self.recent.release(id);
         }
@@ -236,6 +248,8 @@ impl Run {
             opened: Vec::new(),
             decoded: Vec::new(),
             window: Vec::new(),
+            index: Arc::default(),
+            index_version: None,
         })
     }
 

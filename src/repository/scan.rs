@@ -1,0 +1,102 @@
+//! Reading a pack that lost its footer: frame by frame, as far as they are sound.
+
+use std::collections::BTreeSet;
+
+use super::backend::{Freshness, Range};
+use super::error::RepositoryError;
+use super::format::FRAME_BYTES_MAX;
+use super::frame::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, Payload};
+use super::id::ObjectId;
+use super::index::PackRef;
+use super::object::ObjectKind;
+use super::pack::{self, Contents, FramePlace, PACK_HEADER_BYTES, PackClass};
+use super::repository::Inner;
+use super::seal::TAG_BYTES;
+
+/// What a scan made out.
+#[derive(Default)]
+pub(super) struct Scanned {
+    pub(super) class: Option<PackClass>,
+    /// As a footer would say it; a frame that is not sound has no chunks.
+    pub(super) contents: Contents,
+    /// The numbers of the frames that are sound.
+    pub(super) sound: BTreeSet<u32>,
+}
+
+impl Inner {
+    /// Makes out what it can of a pack. Only sound frames count: each is opened, and its chunks
+    /// are hashed to learn their ids.
+    pub(super) fn scan(&self, id: &ObjectId) -> Result<Scanned, RepositoryError> {
+        let kind = ObjectKind::Pack;
+        let name = id.to_string();
+        let mut scanned = Scanned::default();
+        let Some(length) = self.backend.stat(kind, &name)? else { return Ok(scanned) };
+        let Ok(length) = usize::try_from(length) else { return Ok(scanned) };
+        let mut bytes = Vec::new();
+        let range = Range::Part { offset: 0, bytes: length };
+        self.backend.read(kind, &name, range, Freshness::Cached, &mut bytes)?;
+        // The class is bound to every seal. If the header lost it, one of the two opens.
+        let classes = match pack::class_in(&bytes, id) {
+            Some(class) => vec![class],
+            None => PackClass::ALL.to_vec(),
+        };
+        for class in classes {
+            scanned = self.scan_frames(PackRef { id: *id, class }, &bytes);
+            if !scanned.sound.is_empty() {
+                break;
+            }
+        }
+        Ok(scanned)
+    }
+
+    fn scan_frames(&self, pack: PackRef, bytes: &[u8]) -> Scanned {
+        let mut scanned = Scanned { class: Some(pack.class), ..Scanned::default() };
+        let mut at = PACK_HEADER_BYTES;
+        while let Some(start) = next_frame(bytes, at) {
+            at = start + 1;
+            let Some(header) = header_at(bytes, start) else { continue };
+            let end = start + FRAME_HEADER_BYTES + header.sealed_bytes as usize;
+            let next = u32::try_from(scanned.contents.frames.len()).unwrap_or(u32::MAX);
+            if end > bytes.len() || header.ordinal < next {
+                continue;
+            }
+            if let Ok(payload) = self.open_frame(pack, header.ordinal, &bytes[start..end]) {
+                self.enter(&mut scanned, header, start, &payload);
+                at = end;
+            }
+        }
+        scanned
+    }
+
+    fn enter(&self, scanned: &mut Scanned, header: FrameHeader, start: usize, payload: &Payload) {
+        let Ok(offset) = u32::try_from(start) else { return };
+        let contents = &mut scanned.contents;
+        // Frames before it that were passed over keep their numbers, without chunks.
+        let nothing = FramePlace { offset, sealed_bytes: 0, chunks: 0 };
+        contents.frames.resize(header.ordinal as usize, nothing);
+        for number in 0..payload.chunks() {
+            let plain = payload.chunk(number).unwrap_or_default();
+            contents.ids.push(self.hash(plain));
+            contents.lengths.push(u32::try_from(plain.len()).expect("a payload is bounded"));
+        }
+        contents.frames.push(FramePlace {
+            offset,
+            sealed_bytes: header.sealed_bytes,
+            chunks: u16::try_from(payload.chunks()).expect("its table counts them in 16 bits"),
+        });
+        scanned.sound.insert(header.ordinal);
+    }
+}
+
+/// Where the next thing begins that looks like a frame.
+fn next_frame(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    rest.windows(FRAME_MAGIC.len()).position(|four| four == FRAME_MAGIC).map(|found| from + found)
+}
+
+fn header_at(bytes: &[u8], start: usize) -> Option<FrameHeader> {
+    let header = FrameHeader::decode(bytes.get(start..)?.first_chunk()?)?;
+    let bounded = header.sealed_bytes as usize <= FRAME_BYTES_MAX + TAG_BYTES
+        && (header.ordinal as usize) < super::format::PACK_FRAMES_MAX;
+    bounded.then_some(header)
+}
