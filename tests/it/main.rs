@@ -1,0 +1,44 @@
+//! The tests that look from outside: the real binary, real databases, and an oracle that shares
+//! nothing with it. One file a kind; `World` is the stage that each test gets to itself.
+//!
+//! What needs a server says so and is ignored by a plain `cargo test`; `bash tests/all.sh` runs it.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "the bans protect the product; a test sets its stage by hand and may talk"
+)]
+
+mod arena;
+mod nasty;
+mod oracle;
+mod run;
+mod server;
+mod site;
+mod stage;
+mod world;
+
+mod busy;
+mod crash_backup;
+mod crash_upgrade;
+mod damage;
+mod exits;
+mod faults;
+mod files;
+mod hostile;
+mod json;
+mod keys;
+mod notes_upgrade;
+mod oracle_sees;
+mod passbolt_upgrade;
+mod plan;
+mod readme;
+mod recovering;
+mod refusals;
+mod secrets;
+mod stand_ins;
+
+/// Whether this run may change owners, make devices and mount.
+fn is_root() -> bool {
+    nix::unistd::Uid::effective().is_root()
+}
