@@ -2,8 +2,12 @@
 //!
 //! `SNAP_CRASH_AT=POINT[:N]` is read by `cli`, parsed by [`Ordered::parse`] and handed down with
 //! [`arm`]; the N-th time [`reach`] meets that point, the process kills itself with SIGKILL, as a
-//! power cut would: no destructor, no flush, no exit handler runs.
+//! power cut would: no destructor, no flush, no exit handler runs. `SNAP_CRASH_LOG=FILE` only writes
+//! down which points are met.
 
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -175,8 +179,22 @@ pub fn arm(ordered: Ordered) {
     ARMED.get_or_init(|| ordered);
 }
 
+static LOG: OnceLock<File> = OnceLock::new();
+
+/// Writes down every point that is met from now on, a name a line, at the end of `path`: so a test
+/// learns what there is to kill. Only the first call counts.
+pub fn log_to(path: &Path) -> io::Result<()> {
+    let log = File::options().create(true).append(true).open(path)?;
+    LOG.get_or_init(|| log);
+    Ok(())
+}
+
 /// Says that the process is at `point`; if a test ordered its death here, it does not return.
 pub fn reach(point: CrashPoint) {
+    if let Some(mut log) = LOG.get() {
+        // One write a line: several threads append, and a lost line costs a test one kill.
+        let _ = log.write_all(format!("{}\n", point.name()).as_bytes());
+    }
     let Some(ordered) = ARMED.get() else { return };
     if ordered.point == point && HITS.fetch_add(1, Ordering::SeqCst) + 1 == ordered.hit {
         let _ =

@@ -139,7 +139,7 @@ fn exit_15_the_repository_cannot_be_reached() {
 fn exit_21_the_repository_is_missing_when_it_must_undo() {
     let (world, site) = World::with_notes();
     let before = site.fingerprint();
-    world.snap_dying_at("undo-started", upgrade("1.4.0")).killed();
+    world.snap_dying_at("after-undo-started", upgrade("1.4.0")).killed();
     let away = world.path("repository-elsewhere");
     std::fs::rename(world.repository(), &away).expect("ours");
     let damaged = site.fingerprint();

@@ -190,7 +190,7 @@ fn a_configuration_emptied_by_the_migration_does_not_hinder_recovery() {
     let before = site.fingerprint();
     // Dies as soon as the failure has been noticed: the configuration is empty by then.
     let go = upgrade(misbehaving(&world, "empties-config"));
-    world.snap_dying_at("undo-started", go).killed();
+    world.snap_dying_at("after-undo-started", go).killed();
     assert_eq!(read(site.root.join("app/Config/database.php")), "", "the stage is set");
     world.snap(["recover"]).ok();
     unchanged(&site, &before, "recovered");

@@ -11,7 +11,7 @@ use crate::world::World;
 fn cut_off() -> (World, Notes, (crate::oracle::Tree, String)) {
     let (world, site) = World::with_notes();
     let before = site.fingerprint();
-    world.snap_dying_at("undo-started", upgrade("1.4.0")).killed();
+    world.snap_dying_at("after-undo-started", upgrade("1.4.0")).killed();
     (world, site, before)
 }
 
