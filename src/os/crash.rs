@@ -36,6 +36,22 @@ crash_points! {
     TempSynced = "temp-synced",
     /// The rename is done, its directory not yet synced.
     Renamed = "renamed",
+    /// All that a snapshot holds is durable; its record is not written.
+    SnapshotStored = "snapshot-stored",
+    /// Its record is durable.
+    SnapshotCommitted = "snapshot-committed",
+    /// A converge has written aside all that is to come, not synced.
+    ConvergeWritten = "converge-written",
+    /// That is durable; nothing has its name yet.
+    ConvergeSynced = "converge-synced",
+    /// One name of a tree leads to its new content.
+    ConvergeRenamed = "converge-renamed",
+    /// One entry of a tree was deleted.
+    ConvergeDeleted = "converge-deleted",
+    /// Metadata that was to change has changed.
+    ConvergeMetadata = "converge-metadata",
+    /// All that a converge did is durable.
+    ConvergeDone = "converge-done",
     /// The first journal is built under a temporary name.
     JournalBuilt = "journal-built",
     /// It has its name; its witness is not yet beside it.

@@ -38,6 +38,12 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     File::options().read(true).write(true).create_new(true).mode(mode).open(path)
 }
 
+/// A file without a name, in memory: it goes with its last holder.
+pub fn anonymous() -> io::Result<File> {
+    let flags = rustix::fs::MemfdFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::memfd_create("snap-backup", flags)?))
+}
+
 /// Gives `from` the name `to`; fails if `to` exists. Durable once the directory of `to` is synced.
 pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {

@@ -1,9 +1,11 @@
 //! What can go wrong with a snapshot.
 
+use std::io;
 use std::path::PathBuf;
 
 use super::record::BadRecord;
-use crate::repository::ObjectId;
+use crate::database::DatabaseError;
+use crate::repository::{ObjectId, RepositoryError};
 use crate::tree::TreeError;
 
 /// A failure while taking, reading, comparing or restoring a snapshot.
@@ -12,6 +14,24 @@ pub enum SnapshotError {
     /// Files could not be listed, read or written.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// The repository failed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A database could not be dumped, read or restored.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// No threads could be started.
+    #[error("cannot start threads")]
+    Threads(#[source] io::Error),
+    /// The annex of a snapshot is not what this version writes.
+    #[error("the annex of the snapshot is damaged or too new")]
+    BadAnnex,
+    /// A root could not be read at all.
+    #[error("{} cannot be read", path.display())]
+    RootUnreadable {
+        /// Where the root is.
+        path: PathBuf,
+    },
     /// A record is not what this version writes.
     #[error("the record of snapshot {id} is damaged or too new")]
     BadRecord {

@@ -1,12 +1,28 @@
 //! Takes, restores, compares and verifies a point in time: files and databases under one id.
 
 mod address;
+mod annex;
+mod digest;
 mod error;
+mod list;
+mod live;
 mod record;
+mod scan;
+mod source;
 mod stored;
+mod take;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests build their own worlds")]
+mod tests;
 
 pub use address::{Found, resolve, split_path};
+pub use annex::{Annex, Guarded, RootAnnex};
+pub use digest::files_digest;
 pub use error::SnapshotError;
+pub use list::{list, open};
+pub use live::{LiveDigest, live_digest, survey};
 pub use record::{AppMark, BadRecord, Class, Counts, DatabaseMark, Root, Snapshot};
+pub use source::{Memory, Source, Trust};
+pub use take::{Prepared, Request, prepare, take};

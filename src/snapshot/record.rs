@@ -145,6 +145,23 @@ impl Class {
     }
 }
 
+impl Counts {
+    /// Both together.
+    pub(super) const fn plus(&self, other: &Self) -> Self {
+        Self {
+            files: self.files + other.files,
+            directories: self.directories + other.directories,
+            others: self.others + other.others,
+            bytes: self.bytes + other.bytes,
+            files_read: self.files_read + other.files_read,
+            bytes_read: self.bytes_read + other.bytes_read,
+            files_unchanged: self.files_unchanged + other.files_unchanged,
+            problems: self.problems + other.problems,
+            took_ms: self.took_ms + other.took_ms,
+        }
+    }
+}
+
 impl Snapshot {
     /// Whether something that should be in it could not be read. Nothing is built on such a one.
     pub const fn is_partial(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use crate::os::meta::FileKind;
 use crate::repository::ChunkId;
+/// Where a file's bytes are.
+pub use crate::repository::Stored as Content;
 
 use super::TreePath;
 
@@ -37,17 +39,6 @@ pub struct Meta {
     pub mtime: Mtime,
     /// Sorted by name.
     pub xattrs: Vec<Xattr>,
-}
-
-/// Where a file's bytes are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Content {
-    /// No bytes.
-    Empty,
-    /// All of them in one chunk.
-    Chunk(ChunkId),
-    /// In the chunks that this list names. The list's id is a Merkle id over theirs.
-    List(ChunkId),
 }
 
 /// What an entry is.

@@ -1,9 +1,11 @@
 //! What can go wrong with files.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::repository::ChunkId;
+use super::TreePath;
+use crate::repository::{ChunkId, RepositoryError};
 
 /// A failure while listing, reading, storing or placing files.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,15 @@ pub enum TreeError {
         /// What does not fit.
         what: BadObject,
     },
+    /// An edit puts something below what is no directory.
+    #[error("{} is no directory", Shown(path.as_ref()))]
+    NoSuchDirectory {
+        /// The path; `None` for the root.
+        path: Option<TreePath>,
+    },
+    /// The repository failed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
     /// A pattern of paths cannot be understood.
     #[error("the pattern {pattern:?} is not one")]
     BadPattern {
@@ -67,5 +78,16 @@ impl TreeError {
     pub fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { doing, path, source }
+    }
+}
+
+struct Shown<'a>(Option<&'a TreePath>);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("the root"),
+            Some(path) => path.fmt(f),
+        }
     }
 }

@@ -86,6 +86,11 @@ impl Exclusions {
         }
     }
 
+    /// Whether `path` is left out because it is guarded.
+    pub fn is_guarded(&self, path: &TreePath) -> bool {
+        self.guarded.is_match(as_path(path.as_bytes()))
+    }
+
     /// Whether `path` or a directory above it is left out or inside a skipped directory: nothing
     /// there is ever written or deleted.
     pub fn is_untouchable(&self, path: &TreePath) -> bool {

@@ -1,11 +1,13 @@
 //! Files: what an entry is, the order of a tree, how it is listed, stored and put on disk.
 
+pub mod edit;
 mod entry;
 mod error;
 mod exclusions;
 pub mod manifest;
 mod path;
 pub mod place;
+pub mod read;
 pub mod statcache;
 pub mod walk;
 mod wire;

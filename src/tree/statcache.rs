@@ -85,6 +85,13 @@ impl Mark {
         Self { mtime, ctime, inode, links, is_racy: mtime >= began || ctime >= began }
     }
 
+    /// The mark of an entry that is not looked at.
+    pub const fn nothing() -> Self {
+        let never = Stamp { secs: 0, nanos: 0 };
+        let inode = Inode { dev: 0, ino: 0 };
+        Self { mtime: never, ctime: never, inode, links: 0, is_racy: true }
+    }
+
     /// Whether the inode that `entry` describes is, by all that stat tells, still as it was.
     pub fn fits(&self, entry: &Entry, stat: &Stat) -> bool {
         self.mtime == stat.mtime

@@ -1,0 +1,162 @@
+//! Looks at live trees without storing anything: what they are now, by content.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::SnapshotError;
+use super::digest::files_digest;
+use super::record::{Counts, Root};
+use super::scan::{Keep, Task, Workers, scan};
+use super::source::{Memory, Source, origin};
+use super::take::resolve;
+use crate::monitor::{Monitor, Problem};
+use crate::os::file;
+use crate::repository::Repository;
+use crate::tree::statcache::{Block, StatCache, StatCacheWriter};
+use crate::tree::walk::Walker;
+use crate::tree::{Entry, Exclusions, Kind, TreeError, TreePath};
+
+/// The digest of live roots, and how it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveDigest {
+    /// Comparable with [`Snapshot::files_digest`](super::Snapshot::files_digest).
+    pub digest: [u8; 32],
+    /// The roots, as a snapshot would hold them.
+    pub roots: Vec<Root>,
+    /// Files whose content was read for it.
+    pub files_read: u64,
+    /// Files that count as they were recorded: nothing that stat tells has changed.
+    pub files_unchanged: u64,
+    /// What could not be read. With any, the digest proves nothing.
+    pub problems: Vec<Problem>,
+}
+
+/// Computes what the files digest of `sources` is now.
+pub fn live_digest(
+    repository: &Repository,
+    sources: &[Source],
+    memory: Memory<'_>,
+    monitor: &dyn Monitor,
+) -> Result<LiveDigest, SnapshotError> {
+    let workers = Workers::new(Keep::Hash(repository), None)?;
+    let mut roots = Vec::new();
+    let mut counts = Counts::default();
+    let mut problems = Vec::new();
+    for source in sources {
+        let look = Look { path: &source.path, exclusions: &source.exclusions, memory, want: None };
+        let listing = look.list(&workers, monitor)?;
+        counts = counts.plus(&listing.counts);
+        problems.extend(listing.problems);
+        roots.push(Root {
+            label: source.label.clone(),
+            path: listing.path,
+            entry: listing.root,
+            rules: source.exclusions.rules().clone(),
+        });
+    }
+    roots.sort_by(|a, b| a.label.cmp(&b.label));
+    Ok(LiveDigest {
+        digest: files_digest(repository, &roots),
+        roots,
+        files_read: counts.files_read,
+        files_unchanged: counts.files_unchanged,
+        problems,
+    })
+}
+
+/// The live entries that are wanted, with the ids of their content; directories only if wanted.
+/// Files that are not wanted are not read.
+pub fn survey(
+    repository: &Repository,
+    source: &Source,
+    memory: Memory<'_>,
+    want: &(dyn Fn(&TreePath) -> bool + Sync),
+    monitor: &dyn Monitor,
+) -> Result<BTreeMap<TreePath, Entry>, SnapshotError> {
+    let workers = Workers::new(Keep::Hash(repository), None)?;
+    let (path, exclusions) = (&source.path, &source.exclusions);
+    let look = Look { path, exclusions, memory, want: Some(want) };
+    let listing = look.list(&workers, monitor)?;
+    let mut found = BTreeMap::new();
+    let mut open = vec![None];
+    while let Some(dir) = open.pop() {
+        let Some(block) = listing.dir(dir.as_ref()) else { continue };
+        for entry in block.entries {
+            let path = TreePath::child(dir.as_ref(), &entry.name)
+                .expect("a listed name is a part of a path");
+            if matches!(entry.kind, Kind::Directory { .. }) {
+                open.push(Some(path.clone()));
+            }
+            if want(&path) {
+                found.insert(path, entry);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What to look at.
+pub(super) struct Look<'a> {
+    pub(super) path: &'a Path,
+    pub(super) exclusions: &'a Exclusions,
+    pub(super) memory: Memory<'a>,
+    pub(super) want: Option<&'a (dyn Fn(&TreePath) -> bool + Sync)>,
+}
+
+/// A live tree as it was found: to be asked directory by directory, kept outside the memory of
+/// the process.
+pub(super) struct Listing {
+    /// Where it is, without a link.
+    pub(super) path: PathBuf,
+    pub(super) root: Entry,
+    pub(super) counts: Counts,
+    pub(super) problems: Vec<Problem>,
+    cache: StatCache,
+}
+
+impl Look<'_> {
+    pub(super) fn list(
+        &self,
+        workers: &Workers<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<Listing, SnapshotError> {
+        let path = resolve(self.path)?;
+        let repository = workers.repository();
+        let file = nameless(self.memory.dir).map_err(TreeError::io("list", &path))?;
+        let new = StatCacheWriter::new(file);
+        let task = Task {
+            path: &path,
+            exclusions: self.exclusions,
+            walker: Walker::Fast,
+            old: self.memory.recall(repository, &path),
+            new: &new,
+            want: self.want,
+        };
+        let found = scan(workers, task, monitor)?;
+        let cache = new.into_cache(&origin(repository, &path, None));
+        Ok(Listing {
+            cache: cache.map_err(TreeError::io("list", &path))?,
+            path,
+            root: found.root,
+            counts: found.counts,
+            problems: found.problems,
+        })
+    }
+}
+
+impl Listing {
+    /// The entries of a directory and what stat said of them; `None` is the root. Nothing where
+    /// there is no such directory.
+    pub(super) fn dir(&self, path: Option<&TreePath>) -> Option<Block> {
+        self.cache.block(path.map_or(b"", TreePath::as_bytes))
+    }
+}
+
+/// A file that has no name any more: beside what is remembered, or in memory.
+fn nameless(dir: Option<&Path>) -> std::io::Result<std::fs::File> {
+    let Some(dir) = dir else { return file::anonymous() };
+    file::create_dirs(dir, 0o700)?;
+    let (file, temp) = crate::tree::statcache::create_beside(&dir.join("listing"))?;
+    file::remove(&temp)?;
+    Ok(file)
+}

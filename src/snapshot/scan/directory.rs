@@ -1,0 +1,325 @@
+//! One directory, start to finish: opened, listed, every name looked at.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rayon::Scope;
+
+use super::Scan;
+use super::inode::{Found, meta_of};
+use super::links::{Member, Next};
+use super::node::{Node, Own, Slot};
+use crate::os::beneath::Dir;
+use crate::os::meta::{FileKind, Stat};
+use crate::snapshot::SnapshotError;
+use crate::tree::statcache::Mark;
+use crate::tree::{CACHEDIR_TAG, Entry, Kind, Meta, Mtime, Treatment, TreePath, Xattr, is_ours};
+
+/// So many names are one piece of work; a larger directory is shared.
+const SLICE_NAMES: usize = 512;
+/// A file of so many bytes is a piece of work of its own.
+const LARGE_FILE_BYTES: u64 = 4 << 20;
+
+/// A listed directory that is being worked on.
+struct Listed {
+    node: Arc<Node>,
+    dir: Dir,
+    names: Vec<Box<[u8]>>,
+}
+
+impl Scan<'_, '_> {
+    /// Works on a directory; its count among the outstanding is taken by the caller.
+    pub(super) fn directory<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        node: &Arc<Node>,
+        before: Option<&(Entry, Mark)>,
+    ) {
+        if !self.is_stopped() {
+            self.try_directory(scope, node, before).unwrap_or_else(|error| self.fail(error));
+        }
+        self.one_done();
+    }
+
+    fn try_directory<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        node: &Arc<Node>,
+        before: Option<&(Entry, Mark)>,
+    ) -> Result<(), SnapshotError> {
+        let opened = match &node.path {
+            None => self.root.again(),
+            Some(path) => self.root.open_beneath(path.as_bytes()),
+        };
+        let listed = opened.and_then(|dir| {
+            let own = own_of(&dir, before)?;
+            Ok((self.task.walker.names(&dir)?, dir, own))
+        });
+        let (names, dir, own) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                // Gone, like a file that is gone; anything else is worth a word.
+                if error.kind() != std::io::ErrorKind::NotFound || node.path.is_none() {
+                    self.problem(node.path.as_ref(), &format!("cannot list it: {error}"));
+                }
+                return self.release(Arc::clone(node));
+            }
+        };
+        let is_cache = self.task.exclusions.rules().exclude_caches && is_tagged(&dir, &names);
+        {
+            let mut inner = node.lock();
+            inner.own = Some(Own { is_skipped: is_cache, ..own });
+            inner.slots = if is_cache { Vec::new() } else { vec![None; names.len()] };
+        }
+        if is_cache {
+            return self.release(Arc::clone(node));
+        }
+        if let Some(block) = self.task.old.as_ref().and_then(|old| old.block(key_of(node))) {
+            node.before.get_or_init(|| block);
+        }
+        let listed = Arc::new(Listed { node: Arc::clone(node), dir, names });
+        // Those nearest in path order are worked on first: a worker takes what it left last.
+        let count = listed.names.len();
+        for start in (SLICE_NAMES..count).step_by(SLICE_NAMES).rev() {
+            node.hold();
+            let listed = Arc::clone(&listed);
+            let range = start..count.min(start + SLICE_NAMES);
+            self.spawn(scope, move |scan, scope| scan.slice(scope, &listed, range));
+        }
+        self.slice(scope, &listed, 0..count.min(SLICE_NAMES))
+    }
+
+    /// Works on some names of a directory.
+    fn slice<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        listed: &Arc<Listed>,
+        range: Range<usize>,
+    ) -> Result<(), SnapshotError> {
+        self.saw(range.len());
+        let mut below = Vec::new();
+        let mut done: Vec<(usize, Slot)> = Vec::with_capacity(range.len());
+        for slot in range {
+            match self.look_at(scope, listed, slot)? {
+                Look::Nothing => {}
+                Look::Done(found) => done.push((slot, found)),
+                Look::Below(child, before) => below.push((child, before)),
+            }
+        }
+        {
+            let mut inner = listed.node.lock();
+            for (slot, found) in done {
+                inner.slots[slot] = found;
+            }
+        }
+        for (child, before) in below.into_iter().rev() {
+            self.outstanding.fetch_add(1, Ordering::Relaxed);
+            scope.spawn(move |scope| self.directory(scope, &child, before.as_ref()));
+        }
+        self.release(Arc::clone(&listed.node))
+    }
+
+    fn look_at<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        listed: &Arc<Listed>,
+        slot: usize,
+    ) -> Result<Look, SnapshotError> {
+        let (node, dir, name) = (&listed.node, &listed.dir, &*listed.names[slot]);
+        let stat = match dir.stat(name) {
+            Ok(stat) => stat,
+            Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => return Ok(Look::Nothing),
+            Err(error) => {
+                let path = Self::path_of(node, name);
+                self.problem(Some(&path), &format!("cannot look at it: {error}"));
+                return Ok(Look::Nothing);
+            }
+        };
+        let is_dir = stat.kind == FileKind::Directory;
+        match self.treat(node, name, &stat) {
+            Treatment::LeftOut => {
+                node.holds_left_out.store(true, Ordering::Relaxed);
+                self.note_guarded(node, dir, name);
+                return Ok(Look::Nothing);
+            }
+            _ if self.is_elsewhere(&stat) => return Ok(self.mount_point(name, &stat)),
+            Treatment::SkipContent => return Ok(self.skipped(node, dir, name, &stat)),
+            Treatment::Covered => {}
+        }
+        if is_dir {
+            let before = node.entry_before(name);
+            let before = before.map(|(entry, mark)| (entry.clone(), *mark));
+            let path = Self::path_of(node, name);
+            node.hold();
+            let child = Node::new(Some(path), Some((Arc::clone(node), slot)));
+            return Ok(Look::Below(child, before));
+        }
+        if self.task.want.is_some_and(|want| !want(&Self::path_of(node, name))) {
+            return Ok(Look::Nothing);
+        }
+        if stat.links > 1 {
+            return self.linked(scope, listed, slot, &stat);
+        }
+        let before = node.entry_before(name);
+        let found = Found { dir, name, stat: &stat, before };
+        if is_large(&stat) && found.unchanged().is_none() {
+            let listed = Arc::clone(listed);
+            node.hold();
+            self.spawn(scope, move |scan, _| scan.large_file(&listed, slot, &stat));
+            return Ok(Look::Nothing);
+        }
+        self.take_inode(found, &|| Some(Self::path_of(node, name))).map(Look::Done)
+    }
+
+    /// A large file, as a piece of work of its own.
+    fn large_file(
+        &self,
+        listed: &Arc<Listed>,
+        slot: usize,
+        stat: &Stat,
+    ) -> Result<(), SnapshotError> {
+        let found = self.take_listed(listed, slot, stat)?;
+        listed.node.lock().slots[slot] = found;
+        self.release(Arc::clone(&listed.node))
+    }
+
+    fn take_listed(
+        &self,
+        listed: &Arc<Listed>,
+        slot: usize,
+        stat: &Stat,
+    ) -> Result<Slot, SnapshotError> {
+        let (node, name) = (&listed.node, &*listed.names[slot]);
+        let found = Found { dir: &listed.dir, name, stat, before: node.entry_before(name) };
+        self.take_inode(found, &|| Some(Self::path_of(node, name)))
+    }
+
+    /// One name of an inode with several: the first one found reads it for all.
+    fn linked<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        listed: &Arc<Listed>,
+        slot: usize,
+        stat: &Stat,
+    ) -> Result<Look, SnapshotError> {
+        let node = &listed.node;
+        node.hold();
+        let path = Self::path_of(node, &listed.names[slot]);
+        let member = Member { node: Arc::clone(node), slot, path };
+        match self.links.register(stat.inode, stat.links, member) {
+            Next::Wait => {}
+            Next::Settle(group) => self.settle(*group)?,
+            Next::Read if is_large(stat) => {
+                let (listed, stat) = (Arc::clone(listed), *stat);
+                self.spawn(scope, move |scan, _| scan.read_linked(&listed, slot, &stat));
+            }
+            Next::Read => self.read_linked(listed, slot, stat)?,
+        }
+        Ok(Look::Nothing)
+    }
+
+    fn read_linked(
+        &self,
+        listed: &Arc<Listed>,
+        slot: usize,
+        stat: &Stat,
+    ) -> Result<(), SnapshotError> {
+        let found = self.take_listed(listed, slot, stat)?;
+        match self.links.found(stat.inode, stat.links, found) {
+            Some(group) => self.settle(group),
+            None => Ok(()),
+        }
+    }
+
+    fn treat(&self, node: &Arc<Node>, name: &[u8], stat: &Stat) -> Treatment {
+        let exclusions = self.task.exclusions;
+        let is_file = stat.kind == FileKind::File;
+        if is_ours(name) || is_file && exclusions.is_too_large(stat.size) {
+            return Treatment::LeftOut;
+        }
+        if exclusions.is_trivial() {
+            return Treatment::Covered;
+        }
+        exclusions.treat(&Self::path_of(node, name), stat.kind == FileKind::Directory)
+    }
+
+    /// A mount point is listed and nothing of it is recorded: what is mounted is not ours.
+    fn mount_point(&self, name: &[u8], stat: &Stat) -> Look {
+        self.tally.others.add(1);
+        let entry = Entry {
+            name: name.into(),
+            meta: Meta::default(),
+            kind: Kind::MountPoint,
+            link_group: None,
+        };
+        Look::Done(Some((entry, Mark::new(stat, self.began))))
+    }
+
+    /// A directory whose inside is not covered: its time belongs to the inside.
+    fn skipped(&self, node: &Arc<Node>, dir: &Dir, name: &[u8], stat: &Stat) -> Look {
+        let path = Self::path_of(node, name);
+        let handle = dir.handle(name).and_then(|handle| {
+            let xattrs = crate::os::meta::At::Handle(&handle).xattrs()?;
+            Ok(meta_of(stat, xattrs))
+        });
+        let meta = match handle {
+            Ok(meta) => meta,
+            Err(error) => {
+                self.problem(Some(&path), &format!("cannot look at it: {error}"));
+                return Look::Nothing;
+            }
+        };
+        self.tally.directories.add(1);
+        self.annex(|annex| {
+            annex.directory_mtimes.insert(Some(path), meta.mtime);
+        });
+        let meta = Meta { mtime: Mtime::default(), ..meta };
+        let kind = Kind::SkippedDirectory;
+        let entry = Entry { name: name.into(), meta, kind, link_group: None };
+        Look::Done(Some((entry, Mark::new(stat, self.began))))
+    }
+}
+
+enum Look {
+    /// It is not part of the tree, or its slot is filled later.
+    Nothing,
+    Done(Slot),
+    /// A directory, and what it was when its parent was last read.
+    Below(Arc<Node>, Option<(Entry, Mark)>),
+}
+
+const fn is_large(stat: &Stat) -> bool {
+    matches!(stat.kind, FileKind::File) && stat.size >= LARGE_FILE_BYTES
+}
+
+pub(super) fn key_of(node: &Node) -> &[u8] {
+    node.path.as_ref().map_or(b"", TreePath::as_bytes)
+}
+
+/// The directory's own metadata. Attributes are read again only if something about it changed.
+fn own_of(dir: &Dir, before: Option<&(Entry, Mark)>) -> std::io::Result<Own> {
+    let stat = dir.stat_self()?;
+    let known = before.filter(|(entry, mark)| !mark.is_racy && mark.fits(entry, &stat));
+    let xattrs = if let Some((entry, _)) = known {
+        entry.meta.xattrs.clone()
+    } else {
+        let xattr = |(name, value)| Xattr { name, value };
+        dir.at().xattrs()?.into_iter().map(xattr).collect()
+    };
+    Ok(Own { stat, xattrs, is_skipped: false })
+}
+
+/// Whether the directory carries the mark of a cache.
+fn is_tagged(dir: &Dir, names: &[Box<[u8]>]) -> bool {
+    use std::io::Read;
+    let name = b"CACHEDIR.TAG".as_slice();
+    let is_there = names.binary_search_by(|other| (**other).cmp(name)).is_ok();
+    let is_file = || dir.stat(name).is_ok_and(|stat| stat.kind == FileKind::File);
+    if !is_there || !is_file() {
+        return false;
+    }
+    let mut head = [0; CACHEDIR_TAG.len()];
+    let read = dir.open_file(name).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head == CACHEDIR_TAG
+}

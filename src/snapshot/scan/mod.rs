@@ -1,0 +1,417 @@
+//! Looks at a live tree with all cores, and makes its directory objects: stored, or only hashed.
+//!
+//! ```text
+//! a directory, one worker start to finish:
+//!     open it from the root · list · for each name: stat, compare with what is remembered;
+//!     if it differs: open, read once, put into the worker's own bundle
+//!     directories below and large files become work of their own, nearest first
+//! a directory with nothing pending is whole:
+//!     its object is what it was, or is encoded and put; then its parent has one thing less to do
+//! ```
+//! Nothing recurses on the stack, and no directory stays open while others are worked on.
+
+mod directory;
+mod guarded;
+mod inode;
+mod links;
+mod node;
+mod whole;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
+
+use self::inode::Found;
+use self::links::Links;
+use self::node::{Node, Slot};
+use super::SnapshotError;
+use super::annex::RootAnnex;
+use super::record::Counts;
+use crate::monitor::{Counter, Monitor, Problem};
+use crate::os::beneath::Dir;
+use crate::os::clock;
+use crate::os::meta::{FileKind, Inode, Stamp, Stat};
+use crate::repository::{
+    Bundle, ChunkId, ContentHasher, Extent, PackClass, Repository, RepositoryError, Stored, Writer,
+};
+use crate::tree::edit::ROOT_NAME;
+use crate::tree::statcache::{Mark, ROOT_KEY, StatCache, StatCacheWriter};
+use crate::tree::walk::Walker;
+use crate::tree::{Entry, Exclusions, Kind, TreeError, TreePath};
+
+/// The clock of the file system may lag behind ours by a tick, and by nothing worse.
+const TICK_NS: i64 = 20_000_000;
+
+/// The workers of one run, each with buffers of its own.
+pub(super) struct Workers<'a> {
+    pool: ThreadPool,
+    hands: Vec<Mutex<Hands<'a>>>,
+    keep: Keep<'a>,
+}
+
+/// What becomes of content and directory objects.
+#[derive(Clone, Copy)]
+pub(super) enum Keep<'a> {
+    Store(&'a Writer<'a>),
+    Hash(&'a Repository),
+}
+
+/// What one worker works with.
+#[expect(clippy::large_enum_variant, reason = "there are as many as cores, all of one kind")]
+enum Hands<'a> {
+    Store { data: Bundle<'a>, metadata: Bundle<'a> },
+    Hash { repository: &'a Repository, content: ContentHasher<'a> },
+}
+
+impl Keep<'_> {
+    fn repository(&self) -> &Repository {
+        match self {
+            Self::Store(writer) => writer.repository(),
+            Self::Hash(repository) => repository,
+        }
+    }
+}
+
+impl Hands<'_> {
+    fn take_content(
+        &mut self,
+        reader: &mut dyn std::io::Read,
+        extent: Extent,
+    ) -> Result<(Stored, u64), RepositoryError> {
+        match self {
+            Self::Store { data, .. } => data.put_content(reader, extent),
+            Self::Hash { content, .. } => content.hash(reader, extent),
+        }
+    }
+
+    pub(super) fn take_object(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
+        match self {
+            Self::Store { metadata, .. } => metadata.put(plain),
+            Self::Hash { repository, .. } => Ok(repository.hash(plain)),
+        }
+    }
+}
+
+impl<'a> Workers<'a> {
+    /// As many as there are cores, or `threads`.
+    pub(super) fn new(keep: Keep<'a>, threads: Option<usize>) -> Result<Self, SnapshotError> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = threads.unwrap_or(cores).max(1);
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|error| SnapshotError::Threads(std::io::Error::other(error)))?;
+        let hands = || match keep {
+            Keep::Store(writer) => Hands::Store {
+                data: writer.bundle(PackClass::Data),
+                metadata: writer.bundle(PackClass::Metadata),
+            },
+            Keep::Hash(repository) => {
+                Hands::Hash { repository, content: repository.content_hasher() }
+            }
+        };
+        let hands = (0..threads).map(|_| Mutex::new(hands())).collect();
+        Ok(Self { pool, hands, keep })
+    }
+
+    /// The repository they work for.
+    pub(super) fn repository(&self) -> &Repository {
+        self.keep.repository()
+    }
+
+    /// Stores some bytes beside the trees.
+    pub(super) fn put_bytes(&self, bytes: &[u8]) -> Result<Stored, SnapshotError> {
+        let mut hands = self.hands[0].lock().expect("no holder of this lock panics");
+        let extent = Extent::Bytes(bytes.len() as u64);
+        Ok(hands.take_content(&mut &*bytes, extent)?.0)
+    }
+
+    /// Hands over what is left in the bundles.
+    pub(super) fn finish(self) -> Result<(), SnapshotError> {
+        for hands in self.hands {
+            let hands = hands.into_inner().expect("no holder of this lock panics");
+            if let Hands::Store { data, metadata } = hands {
+                data.finish()?;
+                metadata.finish()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What to look at.
+pub(super) struct Task<'a> {
+    /// The root, without a link in it.
+    pub(super) path: &'a Path,
+    pub(super) exclusions: &'a Exclusions,
+    pub(super) walker: Walker,
+    /// What is remembered of it.
+    pub(super) old: Option<StatCache>,
+    /// Where it is remembered from now on.
+    pub(super) new: &'a StatCacheWriter,
+    /// Entries that are no directories are wanted only if this says so. `None`: all.
+    pub(super) want: Option<&'a (dyn Fn(&TreePath) -> bool + Sync)>,
+}
+
+/// What was found.
+pub(super) struct Scanned {
+    /// The root itself, named as every root is.
+    pub(super) root: Entry,
+    pub(super) counts: Counts,
+    pub(super) problems: Vec<Problem>,
+    pub(super) annex: RootAnnex,
+    /// Which users and groups own something.
+    pub(super) owners: std::collections::BTreeSet<(u32, u32)>,
+}
+
+/// One scan under way.
+struct Scan<'a, 'w> {
+    workers: &'a Workers<'w>,
+    task: Task<'a>,
+    root: Dir,
+    root_inode: Inode,
+    /// What changes after this may not be told from what changed right before.
+    began: Stamp,
+    monitor: &'a dyn Monitor,
+    links: Links,
+    /// Directories, slices and large files that are not done.
+    outstanding: AtomicUsize,
+    is_stopped: AtomicBool,
+    failure: Mutex<Option<SnapshotError>>,
+    whole: Mutex<Slot>,
+    tally: Tally,
+    annex: Mutex<RootAnnex>,
+    owners: Mutex<std::collections::BTreeSet<(u32, u32)>>,
+    problems: Mutex<Vec<Problem>>,
+}
+
+#[derive(Default)]
+struct Tally {
+    files: Count,
+    directories: Count,
+    others: Count,
+    bytes: Count,
+    files_read: Count,
+    bytes_read: Count,
+    files_unchanged: Count,
+    problems: Count,
+}
+
+#[derive(Default)]
+struct Count(AtomicU64);
+
+impl Count {
+    fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A snapshot keeps so many problems by name; the rest are counted.
+const PROBLEMS_KEPT: usize = 100;
+
+/// Looks at one root.
+pub(super) fn scan(
+    workers: &Workers<'_>,
+    task: Task<'_>,
+    monitor: &dyn Monitor,
+) -> Result<Scanned, SnapshotError> {
+    let path = task.path;
+    let began = clock::now().0 - TICK_NS;
+    let nanos = u32::try_from(began.rem_euclid(1_000_000_000)).expect("below 10⁹");
+    let began = Stamp { secs: began.div_euclid(1_000_000_000), nanos };
+    let is_dir = path.is_dir();
+    let open = if is_dir { path } else { path.parent().unwrap_or(path) };
+    let root = Dir::open_root(open).map_err(TreeError::io("open", open))?;
+    let stat = root.stat_self().map_err(TreeError::io("look at", open))?;
+    let scan = Scan {
+        workers,
+        task,
+        root,
+        root_inode: stat.inode,
+        began,
+        monitor,
+        links: Links::default(),
+        outstanding: AtomicUsize::new(1),
+        is_stopped: AtomicBool::new(false),
+        failure: Mutex::default(),
+        whole: Mutex::default(),
+        tally: Tally::default(),
+        annex: Mutex::default(),
+        owners: Mutex::default(),
+        problems: Mutex::default(),
+    };
+    if is_dir {
+        let node = Node::new(None, None);
+        workers.pool.scope(|scope| scan.directory(scope, &node, None));
+    } else {
+        let name = path.file_name().unwrap_or_default();
+        workers.pool.install(|| scan.single_file(std::os::unix::ffi::OsStrExt::as_bytes(name)));
+    }
+    scan.into_scanned()
+}
+
+impl<'w> Scan<'_, 'w> {
+    fn repository(&self) -> &Repository {
+        self.workers.keep.repository()
+    }
+
+    fn with_hands<T>(&self, work: impl FnOnce(&mut Hands<'w>) -> T) -> T {
+        let index = rayon::current_thread_index().unwrap_or(0);
+        let hands = &self.workers.hands[index];
+        work(&mut hands.lock().expect("no holder of this lock panics"))
+    }
+
+    fn annex(&self, note: impl FnOnce(&mut RootAnnex)) {
+        note(&mut self.annex.lock().expect("no holder of this lock panics"));
+    }
+
+    /// Something could not be taken: the work goes on, and the snapshot is partial.
+    fn problem(&self, path: Option<&TreePath>, what: &str) {
+        let problem = Problem { path: self.full_path(path), what: what.to_owned() };
+        self.tally.problems.add(1);
+        let mut kept = self.problems.lock().expect("no holder of this lock panics");
+        if kept.len() < PROBLEMS_KEPT {
+            kept.push(problem.clone());
+        }
+        drop(kept);
+        self.monitor.problem(problem);
+    }
+
+    fn full_path(&self, path: Option<&TreePath>) -> PathBuf {
+        use std::os::unix::ffi::OsStrExt;
+        path.map_or_else(
+            || self.task.path.to_owned(),
+            |path| self.task.path.join(std::ffi::OsStr::from_bytes(path.as_bytes())),
+        )
+    }
+
+    fn count(&self, entry: &Entry, is_unchanged: bool) {
+        match &entry.kind {
+            Kind::File { size, .. } => {
+                self.tally.files.add(1);
+                self.tally.bytes.add(*size);
+                self.tally.files_unchanged.add(u64::from(is_unchanged));
+            }
+            _ => self.tally.others.add(1),
+        }
+    }
+
+    /// Ends the scan with `error`; the first one counts.
+    fn fail(&self, error: SnapshotError) {
+        let mut failure = self.failure.lock().expect("no holder of this lock panics");
+        failure.get_or_insert(error);
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+
+    /// A piece of work will be done by whichever worker is free first.
+    fn spawn<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        work: impl FnOnce(&'s Self, &Scope<'s>) -> Result<(), SnapshotError> + Send + 's,
+    ) {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        scope.spawn(move |scope| {
+            if !self.is_stopped() {
+                work(self, scope).unwrap_or_else(|error| self.fail(error));
+            }
+            self.one_done();
+        });
+    }
+
+    /// A piece of work is done; after the last, names that are missing lie outside the root.
+    fn one_done(&self) {
+        if self.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 && !self.is_stopped() {
+            for group in self.links.settle_all() {
+                self.settle(group).unwrap_or_else(|error| self.fail(error));
+            }
+        }
+    }
+
+    /// Puts the entries of a link group where they belong.
+    fn settle(&self, group: links::Group) -> Result<(), SnapshotError> {
+        for (member, slot) in group.slots() {
+            member.node.lock().slots[member.slot] = slot;
+            self.release(member.node)?;
+        }
+        Ok(())
+    }
+
+    /// A root that is no directory.
+    fn single_file(&self, name: &[u8]) {
+        if let Err(error) = self.try_single_file(name) {
+            self.fail(error);
+        }
+    }
+
+    fn try_single_file(&self, name: &[u8]) -> Result<(), SnapshotError> {
+        let stat = self.root.stat(name).map_err(TreeError::io("look at", self.task.path))?;
+        let before = self.task.old.as_ref().and_then(|old| old.block(ROOT_KEY));
+        let before =
+            before.as_ref().and_then(|block| Some((block.entries.first()?, block.marks.first()?)));
+        let found = Found { dir: &self.root, name, stat: &stat, before };
+        let slot = self.take_inode(found, &|| None)?;
+        *self.whole.lock().expect("no holder of this lock panics") = slot;
+        Ok(())
+    }
+
+    fn into_scanned(self) -> Result<Scanned, SnapshotError> {
+        const UNPOISONED: &str = "no holder of this lock panics";
+        if let Some(error) = self.failure.into_inner().expect(UNPOISONED) {
+            return Err(error);
+        }
+        let whole = self.whole.into_inner().expect(UNPOISONED);
+        let path = self.task.path.to_owned();
+        let (mut root, mark): (Entry, Mark) =
+            whole.ok_or(SnapshotError::RootUnreadable { path: path.clone() })?;
+        root.name = ROOT_NAME.into();
+        let object = match root.kind {
+            Kind::Directory { object } => object,
+            _ => ChunkId::from_bytes([0; 32]),
+        };
+        self.task
+            .new
+            .add(ROOT_KEY, &object, std::slice::from_ref(&root), &[mark])
+            .map_err(TreeError::io("remember", path))?;
+        let tally = self.tally;
+        let counts = Counts {
+            files: tally.files.total(),
+            directories: tally.directories.total(),
+            others: tally.others.total(),
+            bytes: tally.bytes.total(),
+            files_read: tally.files_read.total(),
+            bytes_read: tally.bytes_read.total(),
+            files_unchanged: tally.files_unchanged.total(),
+            problems: tally.problems.total(),
+            took_ms: 0,
+        };
+        Ok(Scanned {
+            root,
+            counts,
+            problems: self.problems.into_inner().expect(UNPOISONED),
+            annex: self.annex.into_inner().expect(UNPOISONED),
+            owners: self.owners.into_inner().expect(UNPOISONED),
+        })
+    }
+
+    fn is_elsewhere(&self, stat: &Stat) -> bool {
+        // On an overlay the files of lower layers have another device than the directories.
+        stat.is_mount || stat.kind == FileKind::Directory && stat.inode.dev != self.root_inode.dev
+    }
+
+    fn saw(&self, entries: usize) {
+        self.monitor.count(Counter::Entries, entries as u64);
+    }
+
+    /// The full path of a name, or the reason that there is none is our bug.
+    fn path_of(dir: &Arc<Node>, name: &[u8]) -> TreePath {
+        TreePath::child(dir.path.as_ref(), name).expect("the kernel lists names only")
+    }
+}

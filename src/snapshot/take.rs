@@ -1,0 +1,239 @@
+//! Takes a snapshot: looks at every root, stores what is new, and commits one record.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::SnapshotError;
+use super::annex::Annex;
+use super::digest::files_digest;
+use super::list::list;
+use super::record::{AppMark, Class, Counts, Root, Snapshot};
+use super::scan::{Keep, Task, Workers, scan};
+use super::source::{Memory, Source, origin};
+use crate::monitor::{Counter, Monitor, News, Problem};
+use crate::os::crash::{CrashPoint, reach};
+use crate::os::{clock, file, host, meta};
+use crate::repository::{ObjectId, Repository, Stored, Writer, Written};
+use crate::tree::TreeError;
+use crate::tree::statcache::{self, StatCacheWriter};
+use crate::tree::walk::Walker;
+
+/// What to take a snapshot of, and what to say in its record.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Who it is for.
+    pub class: Class,
+    /// What it is of: the application, or the paths. Its snapshots are counted.
+    pub source: String,
+    /// The roots.
+    pub sources: &'a [Source],
+    /// The application, if it is one's.
+    pub app: Option<AppMark>,
+    /// Other bytes to keep, by name.
+    pub attachments: Vec<(String, Vec<u8>)>,
+    /// Words of the user.
+    pub tags: Vec<String>,
+    /// A line of the user.
+    pub note: Option<String>,
+    /// What is remembered of the roots' stat data.
+    pub memory: Memory<'a>,
+    /// Who lists directories.
+    pub walker: Walker,
+    /// How many workers; as many as there are cores if unset.
+    pub threads: Option<usize>,
+}
+
+/// A snapshot whose content is stored and durable, and whose record is not written yet.
+#[must_use = "what is not committed is garbage"]
+pub struct Prepared {
+    /// The record to be.
+    pub snapshot: Snapshot,
+    /// The packs that were written for it.
+    pub written: Written,
+    memories: Vec<NewMemory>,
+}
+
+/// A stat cache that counts once the snapshot exists.
+struct NewMemory {
+    writer: StatCacheWriter,
+    /// Where it is and where it goes; nothing if it is not to be kept.
+    paths: Option<(PathBuf, PathBuf)>,
+    root: PathBuf,
+}
+
+/// Takes a snapshot and commits it.
+///
+/// On an error the snapshot may or may not exist, but never in part: look before you retry.
+pub fn take(
+    writer: Writer<'_>,
+    request: Request<'_>,
+    monitor: &dyn Monitor,
+) -> Result<Snapshot, SnapshotError> {
+    prepare(&writer, request, monitor)?.commit(writer, monitor)
+}
+
+/// Stores everything a snapshot needs, but its record.
+pub fn prepare(
+    writer: &Writer<'_>,
+    request: Request<'_>,
+    monitor: &dyn Monitor,
+) -> Result<Prepared, SnapshotError> {
+    let (time, watch) = (clock::now(), clock::stopwatch());
+    let repository = writer.repository();
+    let host = host::name();
+    let earlier = list(repository)?;
+    let same = |other: &&Snapshot| other.host == host && other.source == request.source;
+    let newest = earlier.iter().filter(same).max_by_key(|other| other.sequence);
+    let listed: BTreeSet<_> = earlier.iter().map(|other| other.id).collect();
+    let workers = Workers::new(Keep::Store(writer), request.threads)?;
+    let mut all = All::default();
+    for source in request.sources {
+        all.take_root(&workers, source, &request, &listed, monitor)?;
+    }
+    all.name_owners();
+    let attachments = request.attachments.into_iter();
+    let attachments = attachments.map(|(name, bytes)| Ok((name, workers.put_bytes(&bytes)?)));
+    let attachments = attachments.collect::<Result<Vec<(String, Stored)>, SnapshotError>>()?;
+    let annex = workers.put_bytes(&all.annex.encode())?;
+    workers.finish()?;
+    let written = writer.sync()?;
+    reach(CrashPoint::SnapshotStored);
+    all.roots.sort_by(|a, b| a.label.cmp(&b.label));
+    monitor.count(Counter::BytesStored, writer.totals().stored_bytes);
+    let snapshot = Snapshot {
+        id: writer.snapshot_id(),
+        time,
+        host,
+        class: request.class,
+        source: request.source,
+        sequence: newest.map_or(1, |newest| newest.sequence + 1),
+        parent: newest.map(|newest| newest.id),
+        app: request.app,
+        files_digest: files_digest(repository, &all.roots),
+        roots: all.roots,
+        annex,
+        databases: Vec::new(),
+        attachments,
+        counts: Counts { took_ms: elapsed_ms(watch), ..all.counts },
+        problems: all.problems,
+        tags: request.tags,
+        note: request.note,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Ok(Prepared { snapshot, written, memories: all.memories })
+}
+
+impl Prepared {
+    /// Makes the snapshot exist, then remembers the stat data that belongs to it.
+    pub fn commit(
+        self,
+        writer: Writer<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<Snapshot, SnapshotError> {
+        let repository = writer.repository().clone();
+        let id = writer.commit(&self.snapshot.encode())?;
+        reach(CrashPoint::SnapshotCommitted);
+        for memory in self.memories {
+            let root = memory.root.clone();
+            if let Err(error) = memory.keep(&repository, id) {
+                let what = format!("{} will be read again: {error}", root.display());
+                monitor.tell(News::Warning { what });
+            }
+        }
+        Ok(self.snapshot)
+    }
+}
+
+impl NewMemory {
+    /// A cache of `root`, beside its place or, without one, nowhere.
+    fn new(place: Option<PathBuf>, root: &Path) -> Result<Self, TreeError> {
+        let root = root.to_owned();
+        let Some(place) = place else {
+            let file = file::anonymous().map_err(TreeError::io("remember", &root))?;
+            return Ok(Self { writer: StatCacheWriter::new(file), paths: None, root });
+        };
+        let dir = place.parent().unwrap_or(&place);
+        file::create_dirs(dir, 0o700).map_err(TreeError::io("make", dir))?;
+        let made = statcache::create_beside(&place).map_err(TreeError::io("make", &place))?;
+        let (file, temp) = made;
+        Ok(Self { writer: StatCacheWriter::new(file), paths: Some((temp, place)), root })
+    }
+
+    fn keep(self, repository: &Repository, snapshot: ObjectId) -> std::io::Result<()> {
+        let Some((temp, place)) = self.paths else { return Ok(()) };
+        self.writer.finish(&origin(repository, &self.root, Some(snapshot)))?;
+        file::rename_over(&temp, &place)
+    }
+}
+
+/// What the roots came to.
+#[derive(Default)]
+struct All {
+    roots: Vec<Root>,
+    counts: Counts,
+    problems: Vec<Problem>,
+    annex: Annex,
+    owners: BTreeSet<(u32, u32)>,
+    memories: Vec<NewMemory>,
+}
+
+impl All {
+    fn take_root(
+        &mut self,
+        workers: &Workers<'_>,
+        source: &Source,
+        request: &Request<'_>,
+        listed: &BTreeSet<ObjectId>,
+        monitor: &dyn Monitor,
+    ) -> Result<(), SnapshotError> {
+        let path = resolve(&source.path)?;
+        let repository = workers.repository();
+        // Only while its snapshot is listed is what the cache names sure to be stored.
+        let is_stored = |id: Option<ObjectId>| id.is_some_and(|id| listed.contains(&id));
+        let old = request.memory.recall(repository, &path);
+        let old = old.filter(|old| is_stored(old.origin().snapshot));
+        let memory = NewMemory::new(request.memory.place_of(repository, &path), &path)?;
+        let task = Task {
+            path: &path,
+            exclusions: &source.exclusions,
+            walker: request.walker,
+            old,
+            new: &memory.writer,
+            want: None,
+        };
+        let found = scan(workers, task, monitor)?;
+        self.roots.push(Root {
+            label: source.label.clone(),
+            path,
+            entry: found.root,
+            rules: source.exclusions.rules().clone(),
+        });
+        self.counts = self.counts.plus(&found.counts);
+        self.problems.extend(found.problems);
+        self.annex.roots.insert(source.label.clone(), found.annex);
+        self.owners.extend(found.owners);
+        self.memories.push(memory);
+        Ok(())
+    }
+
+    fn name_owners(&mut self) {
+        for (uid, gid) in &self.owners {
+            if let Some(name) = meta::user_name(*uid) {
+                self.annex.users.insert(*uid, name);
+            }
+            if let Some(name) = meta::group_name(*gid) {
+                self.annex.groups.insert(*gid, name);
+            }
+        }
+    }
+}
+
+/// The root without a link in its path: resolved once, and shown so from then on.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, TreeError> {
+    path.canonicalize().map_err(TreeError::io("find", path))
+}
+
+fn elapsed_ms(watch: Instant) -> u64 {
+    u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
