@@ -232,6 +232,12 @@ pub enum DatabaseError {
         /// The first finding of SQLite.
         says: String,
     },
+    /// More rows match than a list of settings or migrations has.
+    #[error("table {table} has too many rows to be read as a list")]
+    TooManyRows {
+        /// The table.
+        table: String,
+    },
     /// The repository failed.
     #[error("cannot use the repository")]
     Repository(#[from] RepositoryError),

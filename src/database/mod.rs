@@ -5,7 +5,9 @@
 //! the fingerprint proves it: it is equal exactly when the content is.
 
 mod error;
+mod fact;
 pub mod rows;
+mod sqlite;
 pub mod state;
 mod url;
 
@@ -13,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use error::{DatabaseError, ObjectKind, Refusal};
+pub use fact::Fact;
 pub use url::{Address, BadUrl, MYSQL_PORT, MySqlAddress};
 
 use crate::monitor::Monitor;
@@ -48,27 +51,6 @@ pub enum Consistency {
     /// Tables without transactions were read one after the other without a lock; if somebody wrote
     /// meanwhile, they may not fit each other. An upgrade refuses this unless nobody writes.
     PerTable,
-}
-
-/// What an operator should know about a state before relying on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// A view or trigger runs as an account that does not exist.
-    OrphanDefiner {
-        /// What it is.
-        kind: ObjectKind,
-        /// Its name.
-        name: String,
-        /// The account.
-        definer: String,
-    },
-    /// The server may lose the last second of committed transactions in a crash.
-    CommitsNotFlushed,
-    /// The server is a replica, or read-only: a restore would be refused or would diverge.
-    NotWritable {
-        /// `replica` or `read_only`.
-        why: &'static str,
-    },
 }
 
 /// What a dump has put into the repository.
@@ -143,6 +125,9 @@ pub type Value = Option<Vec<u8>>;
 /// A column, and the value that it must have (`None` is NULL).
 pub type Where<'a> = (&'a str, Option<&'a [u8]>);
 
+/// How many rows [`Database::read`] returns at most.
+pub const ROWS_READ_MAX: usize = 100_000;
+
 /// One database, reached through an account that may read it and, to restore, write it.
 ///
 /// Nothing here is done twice at once: every method takes `&mut self`, and a method that fails
@@ -208,7 +193,7 @@ pub trait Database: Send {
 
     /// The rows of `table` in which every column of `matching` has its value (`None` is NULL):
     /// the wanted `columns` of each, in the order of the table's key. `None` if there is no such
-    /// table. For settings and lists of migrations: refused beyond 100,000 rows.
+    /// table. For settings and lists of migrations: refused beyond [`ROWS_READ_MAX`] rows.
     fn read(
         &mut self,
         table: &str,
@@ -224,4 +209,16 @@ pub trait Database: Send {
         value: Option<&[u8]>,
         matching: &[Where<'_>],
     ) -> Result<u64, DatabaseError>;
+}
+
+/// Makes a database of an address. Connects to nothing yet.
+pub fn open(
+    name: &str,
+    address: &Address,
+    options: &OpenOptions,
+) -> Result<Box<dyn Database>, DatabaseError> {
+    match address {
+        Address::Sqlite(path) => Ok(Box::new(sqlite::Sqlite::new(name.to_owned(), path, options))),
+        Address::MySql(_) => Err(DatabaseError::NotLocal { address: address.to_string() }),
+    }
 }

@@ -164,6 +164,14 @@ crash_points! {
     ObjectRenamed = "object-renamed",
     /// A directory of the repository has new names and is about to be synced.
     DirectoryUnsynced = "directory-unsynced",
+    /// A SQLite image lies aside, not yet synced.
+    ImageWritten = "image-written",
+    /// It is synced, not yet compared.
+    ImageSynced = "image-synced",
+    /// The live file's log and journal are gone, the image not yet renamed.
+    ImageWayCleared = "image-way-cleared",
+    /// The image is renamed into place, its directory not yet synced.
+    ImageRenamed = "image-renamed",
 }
 
 /// Where a test wants the process to die: the `hit`-th time `point` is reached.
