@@ -86,7 +86,7 @@ fn write_image(
     reach(CrashPoint::ImageWritten);
     written.sync_all().map_err(|why| io("sync", aside, why))?;
     // What is read back must come from the disk.
-    file::drop_cached_pages(&written).map_err(|why| io("sync", aside, why))?;
+    file::drop_cached_pages(&written, 0, u64::MAX >> 1).map_err(|why| io("sync", aside, why))?;
     reach(CrashPoint::ImageSynced);
     Ok(())
 }
