@@ -86,7 +86,9 @@ fn write_image(
     reach(CrashPoint::ImageWritten);
     written.sync_all().map_err(|why| io("sync", aside, why))?;
     // What is read back must come from the disk.
-    file::drop_cached_pages(&written, 0, u64::MAX >> 1).map_err(|why| io("sync", aside, why))?;
+    let forgotten =
+        written.metadata().and_then(|meta| file::drop_cached_pages(&written, 0, meta.len()));
+    forgotten.map_err(|why| io("sync", aside, why))?;
     reach(CrashPoint::ImageSynced);
     Ok(())
 }
