@@ -1,3 +1,7 @@
 //! The `snap` binary: parse, run, exit.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    snap_backup::cli::run(std::env::args_os())
+}

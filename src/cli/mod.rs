@@ -1,1 +1,135 @@
 //! Speaks with a person: the only printing, prompting, environment and exit codes.
+//!
+//! [`command`] is the table of what can be typed, one file a verb says what it does, [`failure`]
+//! what is said when it does not work. [`run`] is the way through them.
+
+mod address;
+mod app;
+mod backup;
+mod check;
+mod command;
+mod config;
+mod confirm;
+mod context;
+mod directories;
+mod dump;
+mod environment;
+mod explain;
+pub mod failure;
+mod help;
+mod history;
+mod init;
+mod key;
+mod ls;
+mod output;
+mod panic;
+mod progress;
+mod render;
+mod repair;
+mod screens;
+mod secret;
+mod show;
+mod signals;
+mod snapd;
+mod snapshots;
+mod suggest;
+mod text;
+mod unlock;
+mod usage;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+
+use crate::os::crash;
+use crate::upgrade::Signals;
+
+use command::{Cli, Global, Verb};
+use context::Context;
+use environment::Environment;
+use failure::{Exit, Failure};
+
+/// What somebody outside wants of the transaction that this process carries out.
+static SIGNALS: Signals = Signals::new();
+
+/// Parses what was typed, does it, says how it went, and returns the exit code.
+pub fn run(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let environment = Environment::read();
+    let typed: Vec<OsString> = typed.into_iter().collect();
+    let parsed = command::tree()
+        .try_get_matches_from(&typed)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let exit = match parsed {
+        Ok(cli) => {
+            let cx = Context::new(&environment, &cli.global);
+            end(&cx, panic::caught(&cx, || dispatch(&cx, cli.verb.as_ref())))
+        }
+        Err(error) => {
+            // What was typed cannot be relied on; only whether a program listens matters.
+            let json = typed.iter().any(|word| word == "--json");
+            let global = Global { json, ..Global::default() };
+            let cx = Context::new(&environment, &global);
+            end(&cx, usage::refused(&cx, &error, &typed))
+        }
+    };
+    ExitCode::from(exit.code())
+}
+
+fn end(cx: &Context<'_>, result: Result<Exit, Failure>) -> Exit {
+    result.unwrap_or_else(|failure| {
+        cx.out.fail(&failure);
+        failure.exit
+    })
+}
+
+fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
+    if let Some(ordered) = cx.environment.crash()? {
+        crash::arm(ordered);
+    }
+    let Some(verb) = verb else {
+        cx.out.print(help::FRONT);
+        return Ok(Exit::Ok);
+    };
+    cx.out.speak_as(verb.name());
+    signals::listen(cx.out, &SIGNALS);
+    match verb {
+        Verb::Init(args) => init::run(cx, args),
+        Verb::Snapshots(args) => snapshots::run(cx, args),
+        Verb::Ls(args) => ls::run(cx, args),
+        Verb::Dump(args) => dump::run(cx, args),
+        Verb::App { verb } => app::run(cx, verb),
+        Verb::Backup(args) => backup::run(cx, args),
+        Verb::Check(args) => check::run(cx, args),
+        Verb::Repair { verb } => repair::run(cx, verb),
+        Verb::Key { verb } => key::run(cx, verb),
+        Verb::History(args) => history::run(cx, args),
+        Verb::Show(args) => show::run(cx, args),
+        Verb::Help(args) => help::run(cx, args),
+        Verb::Explain(args) => explain::run(cx, args),
+        Verb::Version(args) => Ok(version::run(cx, args)),
+    }
+}
+
+impl Verb {
+    /// As typed.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Snapshots(_) => "snapshots",
+            Self::Ls(_) => "ls",
+            Self::Dump(_) => "dump",
+            Self::App { .. } => "app",
+            Self::Backup(_) => "backup",
+            Self::Check(_) => "check",
+            Self::Repair { .. } => "repair",
+            Self::Key { .. } => "key",
+            Self::History(_) => "history",
+            Self::Show(_) => "show",
+            Self::Help(_) => "help",
+            Self::Explain(_) => "explain",
+            Self::Version(_) => "version",
+        }
+    }
+}

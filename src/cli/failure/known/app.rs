@@ -1,0 +1,43 @@
+//! What goes wrong with applications and their profiles.
+
+use crate::app::AppError;
+use crate::app::profile::ProfileError;
+use crate::cli::failure::Code;
+
+use super::{Known, io_code};
+
+impl Known for ProfileError {
+    fn code(&self) -> Code {
+        Code::E0303
+    }
+}
+
+impl Known for AppError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Profile(error) => error.code(),
+            Self::Read { source, .. } => io_code(source),
+            Self::LeadsOut { .. }
+            | Self::NotAFile { .. }
+            | Self::TooLarge { .. }
+            | Self::NoLayout { .. } => Code::E0305,
+            Self::AmbiguousLayout { .. } => Code::E0302,
+            Self::BadPattern { .. }
+            | Self::CircularVariable { .. }
+            | Self::NoRoot { .. }
+            | Self::BadDatabaseUrl { .. } => Code::E0303,
+            Self::NoValue { .. }
+            | Self::NotLiteral { .. }
+            | Self::VariableNotFound { .. }
+            | Self::AmbiguousVariable { .. }
+            | Self::NoConfig { .. }
+            | Self::ConfigsDisagree { .. }
+            | Self::AddressLacks { .. } => Code::E0304,
+            Self::UnsupportedDriver { .. } => Code::E0703,
+            Self::Exposed { .. } => Code::E0003,
+            Self::NoAccount { .. } | Self::WouldRunAsRoot { .. } | Self::CannotBecome { .. } => {
+                Code::E0309
+            }
+        }
+    }
+}
