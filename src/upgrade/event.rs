@@ -378,29 +378,29 @@ impl Event {
     }
 
     /// The body as it is stored.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> String {
         let encoded = match self {
-            Self::Begun(body) => serde_json::to_vec(body),
-            Self::Quiescing(body) => serde_json::to_vec(body),
-            Self::Quiesced(body) => serde_json::to_vec(body),
-            Self::Armed(body) => serde_json::to_vec(body),
-            Self::StepStarted(body) => serde_json::to_vec(body),
-            Self::ChildStarted(body) => serde_json::to_vec(body),
-            Self::StepFinished(body) => serde_json::to_vec(body),
-            Self::Committed(body) => serde_json::to_vec(body),
-            Self::UndoStarted(body) => serde_json::to_vec(body),
-            Self::UndoStepFinished(body) => serde_json::to_vec(body),
-            Self::RolledBack(body) => serde_json::to_vec(body),
-            Self::UndoFailed(body) => serde_json::to_vec(body),
-            Self::Closed(body) => serde_json::to_vec(body),
+            Self::Begun(body) => serde_json::to_string(body),
+            Self::Quiescing(body) => serde_json::to_string(body),
+            Self::Quiesced(body) => serde_json::to_string(body),
+            Self::Armed(body) => serde_json::to_string(body),
+            Self::StepStarted(body) => serde_json::to_string(body),
+            Self::ChildStarted(body) => serde_json::to_string(body),
+            Self::StepFinished(body) => serde_json::to_string(body),
+            Self::Committed(body) => serde_json::to_string(body),
+            Self::UndoStarted(body) => serde_json::to_string(body),
+            Self::UndoStepFinished(body) => serde_json::to_string(body),
+            Self::RolledBack(body) => serde_json::to_string(body),
+            Self::UndoFailed(body) => serde_json::to_string(body),
+            Self::Closed(body) => serde_json::to_string(body),
         };
         encoded.expect("bodies are structs with text keys, which JSON can always hold")
     }
 
     /// Reads a stored body.
-    pub fn decode(kind: EventKind, body: &[u8]) -> Result<Self, BadBody> {
-        fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-            serde_json::from_slice(body)
+    pub fn decode(kind: EventKind, body: &str) -> Result<Self, BadBody> {
+        fn read<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, serde_json::Error> {
+            serde_json::from_str(body)
         }
         let event = match kind {
             EventKind::Begun => read(body).map(Self::Begun),

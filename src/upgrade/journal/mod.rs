@@ -264,7 +264,7 @@ fn insert(
     prev: &[u8; 32],
 ) -> rusqlite::Result<()> {
     let (kind, body) = (event.kind().name(), event.encode());
-    let hash = chain::of_event(prev, number, seq, kind, &body, at);
+    let hash = chain::of_event(prev, number, seq, kind, body.as_bytes(), at);
     tx.execute(
         "INSERT INTO event (tx, seq, kind, body, at, prev, hash) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

@@ -35,7 +35,7 @@ CREATE TABLE event (
     tx INTEGER NOT NULL REFERENCES tx (id),
     seq INTEGER NOT NULL,
     kind TEXT NOT NULL,
-    body BLOB NOT NULL,
+    body TEXT NOT NULL,
     at INTEGER NOT NULL,
     prev BLOB NOT NULL,
     hash BLOB NOT NULL,

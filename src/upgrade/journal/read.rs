@@ -82,7 +82,7 @@ fn read_header(row: &Row<'_>) -> rusqlite::Result<Header> {
 struct Raw {
     seq: i64,
     kind: String,
-    body: Vec<u8>,
+    body: String,
     at: i64,
     prev: [u8; 32],
     hash: [u8; 32],
@@ -198,7 +198,9 @@ fn believe(header: &Header, raw: Vec<Raw>) -> Result<(Vec<Recorded>, State), Jou
         if raw.prev != prev {
             return Err(damaged("it does not follow the event before it"));
         }
-        if raw.hash != chain::of_event(&prev, number, raw.seq, &raw.kind, &raw.body, raw.at) {
+        if raw.hash
+            != chain::of_event(&prev, number, raw.seq, &raw.kind, raw.body.as_bytes(), raw.at)
+        {
             return Err(damaged("its content is not what its hash says"));
         }
         let kind = EventKind::parse(&raw.kind).ok_or_else(|| damaged("its kind is unknown"))?;

@@ -214,7 +214,7 @@ fn every_change_of_a_row_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let number = sample(dir.path());
     let changes = [
-        "UPDATE event SET body = x'7b7d' WHERE seq = 3",
+        "UPDATE event SET body = '{}' WHERE seq = 3",
         "UPDATE event SET kind = 'quiescing' WHERE seq = 3",
         "UPDATE event SET at = at + 1 WHERE seq = 5",
         "UPDATE event SET hash = zeroblob(32) WHERE seq = 8",

@@ -2,11 +2,10 @@
 
 use crate::app::profile::PathRule;
 use crate::app::version::{AppVersion, Jump};
-use crate::tree::TreePath;
+use crate::tree::{Entry, TreePath};
 
-use super::super::merge::{Fate, Fates, Shape, Side};
-use super::super::stored::Digest;
-use super::{Question, Refusal, RefusalKind, Space};
+use super::super::merge::{Fate, Fates, Shape};
+use super::{Question, Refusal, RefusalKind, Seen, Space};
 
 /// What a person allowed on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,21 +96,12 @@ pub fn unanswered(questions: &[Question]) -> Vec<Refusal> {
         .collect()
 }
 
-/// Covers what is installed at the paths that have a fate, and at the operator's own files.
-///
-/// Logs, caches and uploads have none, so they may change without making a plan stale.
-pub fn installed(fates: &Fates, configuration: &Side, mine: &Side) -> Digest {
-    let mut hasher = blake3::Hasher::new_derive_key("snap-backup plan v1 installed");
-    let with_fate = fates.keys().map(|path| (path, mine.get(path)));
-    let own = configuration.iter().map(|(path, entry)| (path, Some(entry)));
-    for (path, entry) in with_fate.chain(own) {
-        let shape = entry.map_or(Vec::new(), |entry| Shape::of(entry).bytes());
-        for part in [path.as_bytes(), &shape] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-    }
-    hasher.finalize().into()
+/// What of an entry's content is remembered in a plan, to see later whether it moved.
+pub fn seen(entry: Option<&Entry>) -> Seen {
+    let bytes = entry.map_or(Vec::new(), |entry| Shape::of(entry).bytes());
+    let hash = blake3::derive_key("snap-backup plan v1 seen", &bytes);
+    let first = hash.first_chunk().expect("32 bytes hold 8");
+    Seen(u64::from_le_bytes(*first))
 }
 
 #[cfg(test)]

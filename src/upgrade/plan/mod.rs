@@ -211,9 +211,18 @@ impl RefusalKind {
     }
 }
 
-/// A path and what becomes of it, as it is stored.
+/// A path, what becomes of it, and what of its content was seen, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PathFate(pub PathText, pub Fate);
+pub struct PathFate(pub PathText, pub Fate, pub Seen);
+
+/// A path and what of its content was seen, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathSeen(pub PathText, pub Seen);
+
+/// The first 8 bytes of the hash of what lay at a path: enough to see that it moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seen(pub u64);
 
 /// A path and what was typed for it, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,11 +249,9 @@ pub struct Plan {
     /// The fate of each path of the two releases.
     #[serde(default)]
     pub fates: Vec<PathFate>,
-    /// Digest of what is installed at those paths, and of the preserved files.
-    pub installed: Digest,
-    /// Preserved files that are there.
+    /// The operator's own files that are there; of uploads only those that a release ships too.
     #[serde(default)]
-    pub preserved: Vec<PathText>,
+    pub preserved: Vec<PathSeen>,
     /// Templates to look at.
     #[serde(default)]
     pub review: Vec<Review>,
@@ -325,18 +332,43 @@ impl Plan {
 
     /// The fates as the merge gives them.
     pub fn fates(&self) -> Fates {
-        self.fates.iter().map(|PathFate(path, fate)| (path.0.clone(), *fate)).collect()
+        self.fates.iter().map(|PathFate(path, fate, _)| (path.0.clone(), *fate)).collect()
     }
 
     /// The paths with one of `fates`, in path order.
     pub fn paths(&self, fates: &[Fate]) -> Vec<&PathText> {
-        let meant = self.fates.iter().filter(|PathFate(_, fate)| fates.contains(fate));
-        meant.map(|PathFate(path, _)| path).collect()
+        let meant = self.fates.iter().filter(|PathFate(_, fate, _)| fates.contains(fate));
+        meant.map(|PathFate(path, ..)| path).collect()
     }
 
     /// What was typed.
     pub fn decisions(&self) -> std::collections::BTreeMap<crate::tree::TreePath, Typed> {
         self.typed.iter().map(|PathTyped(path, typed)| (path.0.clone(), *typed)).collect()
+    }
+
+    /// What moved since this plan was made, if `now` is a plan of the same made now.
+    ///
+    /// Logs, caches and uploads are in no plan, so they make none stale.
+    pub fn moved(&self, now: &Self) -> Option<String> {
+        let parts = [
+            (self.aim != now.aim, "the release"),
+            (self.app != now.app, "the application or its profile"),
+            (self.roots != now.roots, "the directories that belong to it"),
+            (self.databases != now.databases, "its databases"),
+            (self.pending != now.pending, "the pending migrations"),
+            (self.typed != now.typed, "what was decided"),
+        ];
+        if let Some((_, what)) = parts.iter().find(|(differs, _)| *differs) {
+            return Some(format!("{what} changed"));
+        }
+        let fates = first_moved(&self.fates, &now.fates, |PathFate(path, fate, seen)| {
+            (path, (Some(*fate), *seen))
+        });
+        fates.or_else(|| {
+            first_moved(&self.preserved, &now.preserved, |PathSeen(path, seen)| {
+                (path, (None, *seen))
+            })
+        })
     }
 
     /// Whether it would start.
@@ -363,6 +395,25 @@ impl Plan {
                 format!("rollback of T{number}")
             }
             Aim::Restore(restore) => format!("restore of {}", &restore.snapshot.to_string()[..6]),
+        }
+    }
+}
+
+/// The first path that only one of two lists has, or that was seen otherwise.
+fn first_moved<T>(
+    before: &[T],
+    now: &[T],
+    look: impl Fn(&T) -> (&PathText, (Option<Fate>, Seen)),
+) -> Option<String> {
+    let (mut before, mut now) = (before.iter().map(&look), now.iter().map(&look));
+    loop {
+        match (before.next(), now.next()) {
+            (None, None) => return None,
+            (was, is) if was == is => {}
+            (was, is) => {
+                let path = was.into_iter().chain(is).map(|(path, _)| path).min()?;
+                return Some(format!("{} changed", path.0));
+            }
         }
     }
 }

@@ -29,8 +29,7 @@ pub(in crate::upgrade) fn plan() -> Plan {
         roots: Vec::new(),
         databases: Vec::new(),
         typed: vec![PathTyped(path(b"a\xff"), Typed::Keep)],
-        fates: vec![PathFate(path(b"a\xff"), Fate::Conflict)],
-        installed: Digest([2; 32]),
+        fates: vec![PathFate(path(b"a\xff"), Fate::Conflict, Seen(u64::MAX))],
         preserved: Vec::new(),
         review: Vec::new(),
         pending: Vec::new(),
@@ -72,4 +71,21 @@ fn the_gravest_refusal_decides_the_exit_code() {
     assert_eq!(refused(&[]), 0);
     assert_eq!(refused(&[RefusalKind::Edited, RefusalKind::Space]), 14);
     assert_eq!(refused(&[RefusalKind::Jump, RefusalKind::OpenTransaction]), 24);
+}
+
+#[test]
+fn a_stale_plan_names_what_moved() {
+    let seen = |path_: &[u8], seen| PathSeen(path(path_), Seen(seen));
+    let made = Plan { preserved: vec![seen(b"config.php", 1), seen(b"keys/k", 2)], ..plan() };
+    assert_eq!(made.moved(&made.clone()), None);
+    let edited = Plan { preserved: vec![seen(b"config.php", 1), seen(b"keys/k", 3)], ..plan() };
+    assert_eq!(made.moved(&edited).as_deref(), Some("keys/k changed"));
+    let new = Plan { preserved: vec![seen(b"a.php", 9), seen(b"config.php", 1)], ..plan() };
+    assert_eq!(made.moved(&new).as_deref(), Some("a.php changed"));
+    let app = PlannedApp { version: "1.2.0".into(), ..plan().app };
+    let upgraded = Plan { app, ..made.clone() };
+    assert_eq!(made.moved(&upgraded).as_deref(), Some("the application or its profile changed"));
+    // What is only shown may move.
+    let risky = Plan { risks: vec!["disk is slow".into()], ..made.clone() };
+    assert_eq!(made.moved(&risky), None);
 }
