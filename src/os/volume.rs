@@ -1,7 +1,9 @@
 //! The file system under a path: what it is, whether it lies on this machine, what room it has.
 
+use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 /// What `statfs` says of the file system under a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,31 @@ pub fn at(path: &Path) -> io::Result<Volume> {
         // btrfs and others report no inodes at all.
         free_inodes: (stat.f_files > 0).then_some(stat.f_ffree),
     })
+}
+
+/// The mount points below `path`, itself apart: another file system begins there.
+pub fn mounts_below(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let text = std::fs::read("/proc/self/mountinfo")?;
+    let points = text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let point = line.split(|byte| *byte == b' ').nth(4)?;
+        Some(PathBuf::from(OsString::from_vec(unescape(point))))
+    });
+    Ok(points.filter(|point| point.starts_with(path) && point != path).collect())
+}
+
+/// The kernel writes blanks and backslashes as `\ooo`.
+fn unescape(raw: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|_| *first == b'\\');
+        let byte = octal
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[3..] } else { after };
+    }
+    plain
 }
 
 /// Magic numbers of statfs(2).
@@ -67,6 +94,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let volume = at(dir.path()).unwrap();
         assert!(volume.is_local && volume.free_bytes > 0, "{volume:?}");
+    }
+
+    #[test]
+    fn a_mount_point_is_named_as_it_is_and_not_as_the_kernel_writes_it() {
+        assert_eq!(unescape(b"/a\\040b\\134"), b"/a b\\");
+        assert_eq!(unescape(b"/a\\9"), b"/a\\9");
+        let below = mounts_below(Path::new("/")).unwrap();
+        assert!(below.contains(&PathBuf::from("/proc")), "{below:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a transaction stands on: where its records go, what it may use, who listens.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::monitor::Monitor;
 use crate::repository::Repository;
@@ -24,6 +25,8 @@ pub struct Ground<'a> {
     pub monitor: &'a dyn Monitor,
     /// What somebody outside wants.
     pub signals: &'a Signals,
+    /// How long a missing database, repository or key is waited for.
+    pub wait: Duration,
 }
 
 /// The same with an open repository.
@@ -38,6 +41,11 @@ pub struct Context<'a> {
 }
 
 impl Ground<'_> {
+    /// Where images of databases are built: on the disk of the journal, for its owner only.
+    pub(super) fn scratch_dir(&self) -> PathBuf {
+        self.state_dir.join("scratch")
+    }
+
     /// Where the files of transaction `number` lie: transcripts, plain copies.
     pub fn directory_of(&self, number: super::Number) -> PathBuf {
         self.state_dir.join(number.to_string())

@@ -41,8 +41,7 @@ pub(super) struct Course<'a> {
 
 impl<'a> Course<'a> {
     pub(super) fn new(ground: Ground<'a>, journal: Journal, header: Header, state: State) -> Self {
-        let course =
-            Self { ground, journal, header, state, step: None, shut_since: None };
+        let course = Self { ground, journal, header, state, step: None, shut_since: None };
         course.tell_stage();
         course
     }
@@ -102,8 +101,7 @@ impl<'a> Course<'a> {
         work: impl FnOnce(&mut Self) -> Result<Done<T>, UpgradeError>,
     ) -> Result<T, UpgradeError> {
         let key = self.key_of(step, inputs);
-        let started =
-            StepStarted { number: step.number(), name: step.name().to_owned(), key };
+        let started = StepStarted { number: step.number(), name: step.name().to_owned(), key };
         self.record(&Event::StepStarted(started))?;
         let (value, note, took_ms) = self.run_step(step, work)?;
         self.record(&Event::StepFinished(StepFinished {
@@ -178,9 +176,7 @@ impl<'a> Course<'a> {
 }
 
 /// Runs `work`, and makes a panic of ours an error like any other: what is open must be closed.
-pub(super) fn catch<T>(
-    work: impl FnOnce() -> Result<T, UpgradeError>,
-) -> Result<T, UpgradeError> {
+pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, UpgradeError>) -> Result<T, UpgradeError> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let what = panic
             .downcast_ref::<&str>()

@@ -36,6 +36,12 @@ pub enum UpgradeError {
     /// A saved plan cannot be read.
     #[error("cannot read the plan")]
     Plan(#[from] BadPlan),
+    /// A release that was imported is not there.
+    #[error("there is no release {id}")]
+    NoRelease {
+        /// Its snapshot, in hex.
+        id: String,
+    },
     /// The plan would not start.
     #[error("{}", refused(.0))]
     Refused(Vec<Refusal>),

@@ -1,6 +1,12 @@
 #![doc = include_str!("PROTOCOL.md")]
 
+#[expect(dead_code, reason = "the run that uses all of it lands next")]
+pub mod armed;
 mod context;
+#[expect(dead_code, reason = "the run that uses all of it lands next")]
+mod course;
+#[expect(dead_code, reason = "the run that uses all of it lands next")]
+mod covered;
 mod error;
 pub mod event;
 pub mod history;
@@ -16,11 +22,13 @@ mod signals;
 pub mod state;
 pub mod step;
 pub mod stored;
+#[expect(dead_code, reason = "the run that uses all of it lands next")]
+mod wanted;
 
 pub use context::{Context, Ground};
 pub use error::{UpgradeError, chain};
 pub use history::{Told, history, show, unfinished};
 pub use journal::Number;
 pub use outcome::{Finished, Outcome};
-pub use plan::Plan;
+pub use plan::{Plan, PlanRequest, Staged, plan};
 pub use signals::{Signals, Stage};

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::app::App;
 use crate::app::rules::{self, Rules as FileRules};
 use crate::repository::{Bundle, ChunkId, Repository};
-use crate::tree::{Edit, Entries, Entry, Exclusions, Kind, TreePath, empty_directory};
-use crate::tree::{edit, find, read_dir};
+use crate::tree::edit::{Edit, edit, empty_directory};
+use crate::tree::read::{Entries, find, read_dir};
+use crate::tree::{Entry, Exclusions, Kind, TreePath};
 
 use super::UpgradeError;
 use super::merge::{Edited, Fates, Owner, Placed, Rules, Side, Sides, Typed, Verdict};
@@ -113,7 +114,7 @@ pub(super) fn build(
     let edits: BTreeMap<TreePath, Edit> = placed
         .into_iter()
         .map(|(path, placed)| {
-            let edit = match placed {
+            let change = match placed {
                 Placed::Directory(meta) => {
                     let kind = Kind::Directory { object: empty };
                     Edit::Put(Entry { name: path.name().into(), meta, kind, link_group: None })
@@ -121,7 +122,7 @@ pub(super) fn build(
                 Placed::Entry(entry) => Edit::Put(*entry),
                 Placed::Nothing => Edit::Delete,
             };
-            (path, edit)
+            (path, change)
         })
         .collect();
     Ok((edit(repository, bundle, root, &edits)?, gone))

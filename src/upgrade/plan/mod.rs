@@ -13,8 +13,14 @@ use super::merge::{Fate, Fates, Typed};
 use super::step::Step;
 use super::stored::{Digest, PathText, file_path};
 
+mod extent;
+mod gather;
+mod ground;
 pub mod judge;
 pub mod review;
+mod texts;
+
+pub use gather::{PlanRequest, Staged, plan};
 
 /// The version of the stored form.
 pub const FORMAT: u32 = 1;

@@ -1,0 +1,128 @@
+//! What a transaction covers: the application's roots and databases, and a snapshot of both.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::app::App;
+use crate::database::{self, Database, DatabaseState, OpenOptions};
+use crate::monitor::Monitor;
+use crate::os::file;
+use crate::repository::Writer;
+use crate::snapshot::{AppMark, Class, DatabaseMark, Memory, Prepared, Request, Source, prepare};
+use crate::tree::Exclusions;
+use crate::tree::walk::Walker;
+
+use super::UpgradeError;
+
+/// Roots and databases of one application.
+pub(super) struct Covered {
+    /// The application's own root first.
+    pub(super) sources: Vec<Source>,
+    pub(super) databases: Vec<Box<dyn Database>>,
+}
+
+/// What a snapshot within a transaction says of itself.
+pub(super) struct Naming<'a> {
+    pub(super) app: &'a App,
+    /// What it is: the way back, or what fills the repository before it.
+    pub(super) note: &'a str,
+    pub(super) tags: Vec<String>,
+    /// Bytes that only this snapshot keeps.
+    pub(super) attachments: Vec<(String, Vec<u8>)>,
+}
+
+impl Covered {
+    /// Opens what `app` is made of, as the configuration says that it was read from.
+    pub(super) fn of(app: &App, scratch_dir: &Path) -> Result<Self, UpgradeError> {
+        let mut sources = Vec::new();
+        for area in app.areas()? {
+            let exclusions = Exclusions::compile(area.exclusions)?;
+            sources.push(Source { label: area.label, path: area.path, exclusions });
+        }
+        Ok(Self { sources, databases: databases(app, scratch_dir)? })
+    }
+
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.sources.iter().map(|source| source.path.clone()).collect()
+    }
+
+    /// Makes everything written to the roots durable.
+    pub(super) fn sync(&self) -> Result<(), UpgradeError> {
+        for Source { path, .. } in &self.sources {
+            File::open(path)
+                .and_then(|opened| file::syncfs(&opened))
+                .map_err(|source| UpgradeError::Io { doing: "sync", path: path.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Stores all of it: databases, then trees. The snapshot exists once it is committed.
+    pub(super) fn store(
+        &mut self,
+        writer: &Writer<'_>,
+        naming: Naming<'_>,
+        memory: Memory<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<Prepared, UpgradeError> {
+        let mut marks = Vec::new();
+        for database in &mut self.databases {
+            let state = database.dump(writer, monitor)?;
+            marks.push(mark(database.as_mut(), &state)?);
+        }
+        marks.sort_by(|a, b| a.name.cmp(&b.name));
+        let app = naming.app;
+        let request = Request {
+            class: Class::Safety,
+            source: app.name.clone(),
+            sources: &self.sources,
+            app: Some(AppMark {
+                name: app.name.clone(),
+                version: app.version.as_str().to_owned(),
+                profile: app.profile.name.clone(),
+            }),
+            attachments: naming.attachments,
+            tags: naming.tags,
+            note: Some(naming.note.to_owned()),
+            memory,
+            walker: Walker::Fast,
+            threads: None,
+        };
+        let mut prepared = prepare(writer, request, monitor)?;
+        prepared.snapshot.databases = marks;
+        match prepared.snapshot.problems.first() {
+            Some(problem) => Err(UpgradeError::PartialSafety {
+                what: format!("{}: {}", problem.path.display(), problem.what),
+            }),
+            None if prepared.snapshot.is_partial() => {
+                Err(UpgradeError::PartialSafety { what: "something could not be read".into() })
+            }
+            None => Ok(prepared),
+        }
+    }
+}
+
+/// Opens the databases of `app`.
+pub(super) fn databases(
+    app: &App,
+    scratch_dir: &Path,
+) -> Result<Vec<Box<dyn Database>>, UpgradeError> {
+    let open = |one: &crate::app::credentials::AppDatabase| {
+        let prefix = Some(one.prefix.clone()).filter(|prefix| !prefix.is_empty());
+        let options = OpenOptions { prefix, scratch_dir: scratch_dir.to_owned() };
+        database::open(&one.name, &one.address, &options).map_err(UpgradeError::from)
+    };
+    app.databases.iter().map(open).collect()
+}
+
+fn mark(database: &mut dyn Database, state: &DatabaseState) -> Result<DatabaseMark, UpgradeError> {
+    Ok(DatabaseMark {
+        name: database.name().to_owned(),
+        kind: database.kind(),
+        state: state.state,
+        fingerprint: state.fingerprint,
+        identity: database.identity()?,
+        address: database.address(),
+        rows: state.rows,
+        bytes: state.bytes,
+    })
+}
