@@ -10,7 +10,7 @@ use crate::cli::text::{self, Ink};
 use crate::upgrade::Plan;
 use crate::upgrade::event::Label;
 use crate::upgrade::merge::Fate;
-use crate::upgrade::plan::{Aim, Review};
+use crate::upgrade::plan::{Aim, PathSeen, Review};
 use crate::upgrade::stored::PathText;
 
 /// How many lines of one kind are shown without `--files`.
@@ -148,7 +148,7 @@ fn preserved(out: &mut String, plan: &Plan) {
     }
     let number = plan.preserved.len() as u64;
     let _ = writeln!(out, "\n{}   {}", Ink::Strong.on("Preserved (yours)"), count(number));
-    for path in plan.preserved.iter().take(LINES_MAX) {
+    for PathSeen(path, _) in plan.preserved.iter().take(LINES_MAX) {
         let _ = writeln!(out, "  = {}", shown(path));
     }
     if plan.preserved.len() > LINES_MAX {

@@ -151,7 +151,7 @@ pub(in crate::cli) fn json(told: &Told) -> Value {
         .events
         .iter()
         .map(|recorded| {
-            let body = serde_json::from_slice(&recorded.event.encode()).unwrap_or_default();
+            let body = serde_json::from_str(&recorded.event.encode()).unwrap_or_default();
             let body: Value = body;
             json!({
                 "seq": recorded.seq,

@@ -35,6 +35,7 @@ impl Known for UpgradeError {
             Self::Database(error) => error.code(),
             Self::App(error) | Self::NotReopened(error) => error.code(),
             Self::Plan(_) => Code::E0418,
+            Self::NoRelease { .. } => Code::E0501,
             Self::Refused(refusals) => {
                 let gravest = refusals.iter().map(|refusal| refusal.kind).min();
                 gravest.map_or(Code::E0403, refusal_code)
