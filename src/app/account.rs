@@ -8,6 +8,7 @@ use crate::app::AppError;
 use crate::app::files::{Files, Found};
 use crate::app::profile::{Profile, RunAs, Vars};
 use crate::app::variables::tree_path;
+use crate::os::process::Identity;
 
 /// An account of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,11 @@ impl Account {
             Ok(Some(user)) => Self::from(user),
             _ => Self { uid, gid, name: None, home: PathBuf::from("/") },
         }
+    }
+
+    /// As a child takes it.
+    pub fn identity(&self) -> Identity {
+        Identity { uid: self.uid, gid: self.gid, name: self.name.clone() }
     }
 
     /// Whether it is root.

@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod detect;
 mod error;
 pub mod files;
+pub mod hook;
 mod installed;
 pub mod profile;
 pub mod rules;

@@ -16,3 +16,8 @@ pub fn now() -> Moment {
 pub fn stopwatch() -> Instant {
     Instant::now()
 }
+
+/// Waits. For things that cannot be waited for in any other way.
+pub fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
+}

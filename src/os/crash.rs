@@ -80,6 +80,22 @@ crash_points! {
     BeforeChildStarted = "before-child-started",
     /// It says so, durably.
     AfterChildStarted = "after-child-started",
+    /// A child exists and waits at its gate; nobody has written that down yet.
+    ChildSpawned = "child-spawned",
+    /// The gate is open: the child may have begun, or be about to.
+    GateOpened = "gate-opened",
+    /// The migration has printed one more line.
+    MigrationLine = "migration-line",
+    /// How the site's switches stand is written down.
+    MaintenanceRecorded = "maintenance-recorded",
+    /// One more switch is on.
+    MaintenanceOn = "maintenance-on",
+    /// One more switch is as it was.
+    MaintenanceRestored = "maintenance-restored",
+    /// One more entry of a release is in the repository, which no record names yet.
+    ReleaseEntry = "release-entry",
+    /// A release is whole in the repository; its record is not there yet.
+    ReleaseStored = "release-stored",
     /// The journal is about to say that a step ended well.
     BeforeStepFinished = "before-step-finished",
     /// It says so, durably.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 
 /// A process that can be told from a later one with the same number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessMark {
     /// Its number.
     pub pid: u32,
@@ -36,6 +36,12 @@ pub fn machine_id() -> String {
 /// kernel does not say.
 pub fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())
+}
+
+/// Process `pid`, as it is now.
+pub fn mark(pid: u32) -> io::Result<ProcessMark> {
+    let started_ticks = started_ticks(pid)?.ok_or(io::ErrorKind::NotFound)?;
+    Ok(ProcessMark { pid, started_ticks })
 }
 
 /// This process.

@@ -12,4 +12,6 @@ pub mod file;
 pub mod host;
 pub mod lock;
 pub mod meta;
+pub mod process;
+mod pty;
 pub mod volume;

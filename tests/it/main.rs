@@ -19,6 +19,7 @@ mod stage;
 mod world;
 
 mod busy;
+mod children;
 mod crash_backup;
 mod crash_upgrade;
 mod damage;

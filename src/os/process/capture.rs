@@ -1,0 +1,124 @@
+//! Short commands: run to their end, heard in whole; and one that is spoken with.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use crate::os::clock;
+
+use super::{Heard, Launch, LaunchError, Running, Stream, start, strays_of};
+
+/// How long a command may take, and how much it may say.
+#[derive(Clone, Copy, Debug)]
+pub struct CaptureLimits {
+    /// From start to end.
+    pub timeout: Duration,
+    /// Of each of its two outputs; what goes beyond ends it.
+    pub bytes_max: usize,
+}
+
+/// What a command said, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// How it ended by itself; `None` if it was ended for taking too long or saying too much.
+    pub status: Option<ExitStatus>,
+    /// Its standard output.
+    pub out: Vec<u8>,
+    /// Its standard error.
+    pub err: Vec<u8>,
+}
+
+impl Captured {
+    /// Its exit code; `None` if it has none: it was ended, by us or a signal.
+    pub fn code(&self) -> Option<i32> {
+        self.status.and_then(|status| status.code())
+    }
+}
+
+/// Runs a command to its end. Whatever it leaves behind is ended too.
+pub fn capture(launch: &Launch<'_>, limits: CaptureLimits) -> Result<Captured, LaunchError> {
+    let mut running = start(launch)?.open()?;
+    let heard = hear_all(&mut running, limits);
+    if !matches!(heard, Ok(Captured { status: Some(_), .. })) {
+        running.kill();
+    }
+    let left = strays_of(&running);
+    let cleared = super::kill_all(&left, Duration::from_secs(10));
+    let captured = heard.map_err(LaunchError::Start)?;
+    cleared.map_err(|outlived| LaunchError::Start(io::Error::other(outlived)))?;
+    Ok(captured)
+}
+
+fn hear_all(running: &mut Running, limits: CaptureLimits) -> io::Result<Captured> {
+    let since = clock::stopwatch();
+    let mut captured = Captured { status: None, out: Vec::new(), err: Vec::new() };
+    loop {
+        let left = limits.timeout.saturating_sub(since.elapsed());
+        if left.is_zero() {
+            return Ok(captured);
+        }
+        match running.hear(left.min(Duration::from_millis(500)))? {
+            Heard::Output(stream, bytes) => {
+                let kept = match stream {
+                    Stream::Out => &mut captured.out,
+                    Stream::Err => &mut captured.err,
+                };
+                let room = limits.bytes_max.saturating_sub(kept.len());
+                kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                if bytes.len() > room {
+                    return Ok(captured);
+                }
+            }
+            Heard::Nothing => {}
+            Heard::Ended(status) => {
+                captured.status = Some(status);
+                return Ok(captured);
+            }
+        }
+    }
+}
+
+/// A command that is written to and answers.
+#[derive(Debug)]
+pub struct Fed {
+    running: Running,
+    /// What it reads.
+    pub input: UnixStream,
+    /// What it answers.
+    pub output: File,
+    errors: File,
+}
+
+/// Starts a command that is spoken with; its launch must be wired as [`super::Wiring::Fed`].
+pub fn feed(launch: &Launch<'_>) -> Result<Fed, LaunchError> {
+    let mut running = start(launch)?.open()?;
+    let missing = || LaunchError::Start(io::ErrorKind::InvalidInput.into());
+    let input = running.take_feed().ok_or_else(missing)?;
+    let (mut output, mut errors) = (None, None);
+    for (stream, file) in running.take_outputs() {
+        match stream {
+            Stream::Out => output = Some(file),
+            Stream::Err => errors = Some(file),
+        }
+    }
+    let output = output.ok_or_else(missing)?;
+    Ok(Fed { running, input, output, errors: errors.ok_or_else(missing)? })
+}
+
+impl Fed {
+    /// Ends the conversation: the command sees the end of its input and is waited for.
+    pub fn finish(mut self) -> io::Result<ExitStatus> {
+        self.input.flush()?;
+        self.input.shutdown(std::net::Shutdown::Write)?;
+        drop(self.output);
+        drop(self.errors);
+        self.running.wait_for_end()
+    }
+
+    /// Ends it at once.
+    pub fn kill(mut self) {
+        self.running.kill();
+    }
+}
