@@ -18,6 +18,7 @@ mod site;
 mod stage;
 mod world;
 
+mod apps;
 mod busy;
 mod children;
 mod crash_backup;
