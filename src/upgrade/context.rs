@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::monitor::Monitor;
+use crate::os::process::Trampoline;
 use crate::repository::Repository;
 
 use super::signals::Signals;
@@ -25,6 +26,8 @@ pub struct Ground<'a> {
     pub monitor: &'a dyn Monitor,
     /// What somebody outside wants.
     pub signals: &'a Signals,
+    /// How children are started.
+    pub trampoline: &'a Trampoline,
     /// How long a missing database, repository or key is waited for.
     pub wait: Duration,
 }

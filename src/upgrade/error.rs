@@ -104,12 +104,17 @@ pub enum UpgradeError {
         /// What is missing.
         what: String,
     },
-    /// A step of the migration failed.
-    #[error("the migration failed: {what}")]
-    MigrationFailed {
-        /// What it said, or how it ended.
+    /// A command within the transaction failed: a migration, a hook, a probe.
+    #[error("{what} failed")]
+    Child {
+        /// Which.
         what: String,
+        /// How.
+        source: crate::app::hook::Failure,
     },
+    /// Processes that the transaction started could not be ended: nothing is undone beside them.
+    #[error("what the migration left behind still runs")]
+    Outlived(#[source] crate::os::process::Outlived),
     /// What was upgraded is not what was wanted.
     #[error("{} failed", checks(.failed))]
     VerifyFailed {

@@ -2,6 +2,8 @@
 
 #[expect(dead_code, reason = "the run that uses all of it lands next")]
 pub mod armed;
+#[expect(dead_code, reason = "the run that uses all of it lands next")]
+mod children;
 mod context;
 #[expect(dead_code, reason = "the run that uses all of it lands next")]
 mod course;

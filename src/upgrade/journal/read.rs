@@ -52,10 +52,10 @@ pub struct Transaction {
 }
 
 impl Header {
-    /// As it stands in the names of what is made on the way: 8 hex digits.
-    pub fn token8(&self) -> String {
-        let [a, b, c, d, ..] = self.token;
-        format!("{a:02x}{b:02x}{c:02x}{d:02x}")
+    /// As children carry it in their environment: 32 hex digits. Names of what is made on the way
+    /// hold the first 8.
+    pub fn token_hex(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.token))
     }
 }
 

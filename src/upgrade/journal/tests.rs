@@ -119,7 +119,7 @@ fn a_transaction_is_read_as_it_was_written() {
     assert_eq!((read.state, read.events.len()), (State::Quiescing, 2));
     assert_eq!(read.events[0].event, begun());
     assert_eq!(journal.plan(&read.header).unwrap(), b"{}");
-    assert_eq!(read.header.token8(), "07070707");
+    assert_eq!(read.header.token_hex(), "07".repeat(16));
     assert_eq!(journal.unfinished().unwrap(), [read.header]);
 }
 

@@ -1,5 +1,6 @@
 //! What goes wrong with transactions.
 
+use crate::app::hook::Failure as ChildFailure;
 use crate::cli::failure::Code;
 use crate::upgrade::UpgradeError;
 use crate::upgrade::journal::JournalError;
@@ -47,7 +48,14 @@ impl Known for UpgradeError {
             Self::FateChanged { .. } => Code::E0406,
             Self::Unplaceable(_) => Code::E0403,
             Self::PartialSafety { .. } | Self::NoWayBack { .. } => Code::E0409,
-            Self::MigrationFailed { .. } => Code::E0412,
+            Self::Child { source, .. } => match source {
+                ChildFailure::UnknownQuestion { .. }
+                | ChildFailure::Asked { .. }
+                | ChildFailure::AskedTooOften { .. } => Code::E0414,
+                ChildFailure::Hung { .. } | ChildFailure::TooSlow { .. } => Code::E0415,
+                _ => Code::E0412,
+            },
+            Self::Outlived(_) => Code::E0420,
             Self::VerifyFailed { .. } => Code::E0413,
             Self::Stopped { .. } => Code::E0430,
             Self::Panicked { .. } => Code::E0901,
