@@ -66,4 +66,24 @@ pub enum SnapshotError {
         /// Where the root is.
         path: PathBuf,
     },
+    /// A live tree is not changed while part of it cannot be read.
+    #[error("{}: {what}", path.display())]
+    LiveUnreadable {
+        /// What cannot be read.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
+    /// What was written could not be read back as it was meant: the disk or the memory is bad.
+    #[error("{} was written, and reads differently", path.display())]
+    WrittenWrong {
+        /// Where it was to go. Nothing there was changed.
+        path: PathBuf,
+    },
+    /// Somebody else replaced a file while we were at work.
+    #[error("{} was replaced by somebody else meanwhile", path.display())]
+    ChangedMeanwhile {
+        /// The file. It was left as it is.
+        path: PathBuf,
+    },
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::SnapshotError;
+use super::annex::RootAnnex;
 use super::digest::files_digest;
 use super::record::{Counts, Root};
 use super::scan::{Keep, Task, Workers, scan};
@@ -12,7 +13,7 @@ use super::take::resolve;
 use crate::monitor::{Monitor, Problem};
 use crate::os::file;
 use crate::repository::Repository;
-use crate::tree::statcache::{Block, StatCache, StatCacheWriter};
+use crate::tree::statcache::{self, Block, Mark, ROOT_KEY, StatCache, StatCacheWriter};
 use crate::tree::walk::Walker;
 use crate::tree::{Entry, Exclusions, Kind, TreeError, TreePath};
 
@@ -111,6 +112,7 @@ pub(super) struct Listing {
     pub(super) root: Entry,
     pub(super) counts: Counts,
     pub(super) problems: Vec<Problem>,
+    pub(super) annex: RootAnnex,
     cache: StatCache,
 }
 
@@ -140,6 +142,7 @@ impl Look<'_> {
             root: found.root,
             counts: found.counts,
             problems: found.problems,
+            annex: found.annex,
         })
     }
 }
@@ -150,13 +153,18 @@ impl Listing {
     pub(super) fn dir(&self, path: Option<&TreePath>) -> Option<Block> {
         self.cache.block(path.map_or(b"", TreePath::as_bytes))
     }
+
+    /// What stat said of the root itself.
+    pub(super) fn root_mark(&self) -> Option<Mark> {
+        self.cache.block(ROOT_KEY)?.marks.first().copied()
+    }
 }
 
 /// A file that has no name any more: beside what is remembered, or in memory.
 fn nameless(dir: Option<&Path>) -> std::io::Result<std::fs::File> {
     let Some(dir) = dir else { return file::anonymous() };
     file::create_dirs(dir, 0o700)?;
-    let (file, temp) = crate::tree::statcache::create_beside(&dir.join("listing"))?;
+    let (file, temp) = statcache::create_beside(&dir.join("listing"))?;
     file::remove(&temp)?;
     Ok(file)
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod annex;
+pub mod converge;
 mod digest;
 mod error;
 mod list;

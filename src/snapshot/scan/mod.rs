@@ -337,7 +337,15 @@ impl<'w> Scan<'_, 'w> {
 
     /// Puts the entries of a link group where they belong.
     fn settle(&self, group: links::Group) -> Result<(), SnapshotError> {
-        for (member, slot) in group.slots() {
+        for (number, (member, slot)) in group.slots().into_iter().enumerate() {
+            // The inode was counted when it was read; further names are files of their own.
+            match &slot {
+                Some((entry, _)) if number > 0 => match entry.kind {
+                    Kind::File { .. } => self.tally.files.add(1),
+                    _ => self.tally.others.add(1),
+                },
+                _ => {}
+            }
             member.node.lock().slots[member.slot] = slot;
             self.release(member.node)?;
         }

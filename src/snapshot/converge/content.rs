@@ -1,0 +1,160 @@
+//! Writes the bytes of files: those in one frame together, so that each frame is decoded once.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::repository::{Frame, Place, Repository};
+use crate::snapshot::SnapshotError;
+use crate::snapshot::annex::RootAnnex;
+use crate::tree::{Content, Entry, Kind, TreePath};
+
+/// What is written with what: in the order of the repository, each group from one frame. Whatever
+/// has no place (no bytes, or many chunks) is a group of its own.
+pub(super) struct Groups {
+    order: Vec<(Option<Place>, usize)>,
+    ends: Vec<usize>,
+}
+
+impl Groups {
+    /// Groups `entries`, which are named by their index.
+    pub(super) fn new<'e>(
+        repository: &Repository,
+        entries: impl Iterator<Item = (usize, &'e Entry)>,
+    ) -> Result<Self, SnapshotError> {
+        let mut order = Vec::new();
+        for (index, entry) in entries {
+            let place = match entry.kind {
+                Kind::File { content: Content::Chunk(id), .. } => repository.locate(&id)?,
+                _ => None,
+            };
+            order.push((place, index));
+        }
+        order.sort();
+        let mut ends = Vec::new();
+        for at in 1..order.len() {
+            if !is_same_frame(order[at - 1].0.as_ref(), order[at].0.as_ref()) {
+                ends.push(at);
+            }
+        }
+        if !order.is_empty() {
+            ends.push(order.len());
+        }
+        Ok(Self { order, ends })
+    }
+
+    /// The groups.
+    pub(super) fn all(&self) -> Vec<&[(Option<Place>, usize)]> {
+        let mut start = 0;
+        let cut = |end: &usize| {
+            let group = &self.order[start..*end];
+            start = *end;
+            group
+        };
+        self.ends.iter().map(cut).collect()
+    }
+}
+
+fn is_same_frame(a: Option<&Place>, b: Option<&Place>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => (a.pack, a.frame) == (b.pack, b.frame),
+        _ => false,
+    }
+}
+
+/// Where the bytes of one file come from.
+pub(super) struct Filling<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) annex: &'a RootAnnex,
+    /// The decoded frame that holds its only chunk, if it was found.
+    pub(super) frame: Option<(&'a Frame, &'a Place)>,
+}
+
+impl Filling<'_> {
+    /// Writes all bytes of `entry` to `file`, which is empty; holes stay holes.
+    pub(super) fn write(
+        &self,
+        file: &File,
+        path: Option<&TreePath>,
+        entry: &Entry,
+    ) -> Result<(), WriteError> {
+        let Kind::File { size, content } = &entry.kind else { return Ok(()) };
+        let ranges = self.annex.data_ranges.get(&path.cloned());
+        match content {
+            Content::Empty => return Ok(()),
+            Content::Chunk(id) => {
+                let in_frame = self
+                    .frame
+                    .and_then(|(frame, place)| self.repository.chunk_in(frame, place, id).ok());
+                match in_frame {
+                    Some(bytes) => put(file, 0, bytes, ranges)?,
+                    // Not sound there: perhaps it is stored twice.
+                    None => put(file, 0, &self.repository.get(id)?, ranges)?,
+                }
+            }
+            Content::List(_) => {
+                let mut offset = 0;
+                for piece in self.repository.pieces(content) {
+                    let piece = piece?;
+                    put(file, offset, &self.repository.get(&piece.id)?, ranges)?;
+                    offset += piece.bytes;
+                }
+            }
+        }
+        let length = file.metadata()?.len();
+        if length < *size {
+            file.set_len(*size)?; // a hole at the end
+        } else if length > *size {
+            return Err(WriteError::Io(io::Error::from(io::ErrorKind::InvalidData)));
+        }
+        Ok(())
+    }
+}
+
+/// Why bytes were not written.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    /// The disk.
+    Io(io::Error),
+    /// The repository.
+    Repository(crate::repository::RepositoryError),
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<crate::repository::RepositoryError> for WriteError {
+    fn from(error: crate::repository::RepositoryError) -> Self {
+        Self::Repository(error)
+    }
+}
+
+/// Puts `bytes` at `offset`. What lies between the data ranges is left a hole, if it is zeros: the
+/// ranges are only a hint, the bytes are what is proved.
+fn put(file: &File, offset: u64, bytes: &[u8], ranges: Option<&Vec<(u64, u64)>>) -> io::Result<()> {
+    let Some(ranges) = ranges else { return file.write_all_at(bytes, offset) };
+    let end = offset + bytes.len() as u64;
+    let mut done = offset;
+    for (start, length) in ranges {
+        let (from, to) = ((*start).max(done), (start + length).min(end));
+        if from >= to {
+            continue;
+        }
+        put_unless_zeros(file, done, slice(bytes, offset, done, from))?;
+        file.write_all_at(slice(bytes, offset, from, to), from)?;
+        done = to;
+    }
+    put_unless_zeros(file, done, slice(bytes, offset, done, end))
+}
+
+fn slice(bytes: &[u8], offset: u64, from: u64, to: u64) -> &[u8] {
+    let at = |place: u64| usize::try_from(place - offset).expect("within the bytes");
+    &bytes[at(from)..at(to)]
+}
+
+fn put_unless_zeros(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    if bytes.iter().all(|byte| *byte == 0) { Ok(()) } else { file.write_all_at(bytes, offset) }
+}
