@@ -25,12 +25,13 @@ impl Known for SnapshotError {
             Self::Repository(error) => error.code(),
             Self::Database(error) => error.code(),
             Self::Threads(source) => io_code(source),
-            Self::RootUnreadable { .. } => Code::E0602,
+            Self::RootUnreadable { .. } | Self::LiveUnreadable { .. } => Code::E0602,
             Self::BadRecord { .. } | Self::BadAnnex => Code::E0208,
             Self::NotFound { .. } => Code::E0201,
             Self::Ambiguous { .. } => Code::E0202,
             Self::BadAddress { .. } => Code::E0001,
-            Self::RootChanged { .. } => Code::E0207,
+            Self::RootChanged { .. } | Self::ChangedMeanwhile { .. } => Code::E0207,
+            Self::WrittenWrong { .. } => Code::E0206,
         }
     }
 }
