@@ -10,6 +10,16 @@ pub enum AppError {
     /// A profile is not valid.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// A file of a stored tree could not be read.
+    #[error("cannot read {path} in {place}")]
+    ReadStored {
+        /// Which.
+        path: String,
+        /// What the tree is called.
+        place: String,
+        /// Why.
+        source: crate::tree::TreeError,
+    },
     /// A file could not be read.
     #[error("cannot read {}", path.display())]
     Read {

@@ -4,11 +4,13 @@
 //! found in one is found in the others. Links are followed only while they stay below the root.
 
 mod live;
+mod stored;
 
 use crate::app::AppError;
 use crate::tree::TreePath;
 
 pub use live::Live;
+pub use stored::Stored;
 
 /// What lies at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@ impl Known for AppError {
         match self {
             Self::Profile(error) => error.code(),
             Self::Read { source, .. } => io_code(source),
+            Self::ReadStored { source, .. } => source.code(),
             Self::LeadsOut { .. }
             | Self::NotAFile { .. }
             | Self::TooLarge { .. }
