@@ -3,6 +3,7 @@
 mod address;
 mod annex;
 pub mod converge;
+pub mod diff;
 mod digest;
 mod error;
 mod list;
@@ -18,6 +19,7 @@ mod testing;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests build their own worlds")]
 mod tests;
+mod verify;
 
 pub use address::{Found, resolve, split_path};
 pub use annex::{Annex, Guarded, RootAnnex};
@@ -28,4 +30,5 @@ pub use live::{LiveDigest, live_digest, survey};
 pub use needs::Needs;
 pub use record::{AppMark, BadRecord, Class, Counts, DatabaseMark, Root, Snapshot};
 pub use source::{Memory, Source, Trust};
-pub use take::{Prepared, Request, prepare, take};
+pub use take::{Prepared, Request, StoredTrees, prepare, prepare_stored, take};
+pub use verify::{Verification, verify};

@@ -65,17 +65,20 @@ impl Asking<'_> {
         Ok(is_there)
     }
 
+    /// Everything that an entry leads to. A tree may be deeper than the stack.
     fn kind(&mut self, needs: &mut Needs, kind: &Kind) -> Result<(), SnapshotError> {
-        match kind {
-            Kind::File { content, .. } => self.content(needs, content),
-            Kind::Directory { object } if self.chunk(needs, object)? => {
-                for entry in read::read_dir(self.repository, object)? {
-                    self.kind(needs, &entry.kind)?;
+        let mut open = vec![kind.clone()];
+        while let Some(kind) = open.pop() {
+            match kind {
+                Kind::File { content, .. } => self.content(needs, &content)?,
+                Kind::Directory { object } if self.chunk(needs, &object)? => {
+                    let entries = read::read_dir(self.repository, &object)?;
+                    open.extend(entries.into_iter().map(|entry| entry.kind));
                 }
-                Ok(())
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn content(&mut self, needs: &mut Needs, content: &Stored) -> Result<(), SnapshotError> {

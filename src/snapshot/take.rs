@@ -81,15 +81,11 @@ pub fn prepare(
 ) -> Result<Prepared, SnapshotError> {
     let (time, watch) = (clock::now(), clock::stopwatch());
     let repository = writer.repository();
-    let host = host::name();
-    let earlier = list(repository)?;
-    let same = |other: &&Snapshot| other.host == host && other.source == request.source;
-    let newest = earlier.iter().filter(same).max_by_key(|other| other.sequence);
-    let listed: BTreeSet<_> = earlier.iter().map(|other| other.id).collect();
+    let earlier = Earlier::of(repository, &request.source)?;
     let workers = Workers::new(Keep::Store(writer), request.threads)?;
     let mut all = All::default();
     for source in request.sources {
-        all.take_root(&workers, source, &request, &listed, monitor)?;
+        all.take_root(&workers, source, &request, &earlier.listed, monitor)?;
     }
     all.name_owners();
     let attachments = request.attachments.into_iter();
@@ -104,11 +100,11 @@ pub fn prepare(
     let snapshot = Snapshot {
         id: writer.snapshot_id(),
         time,
-        host,
+        host: earlier.host,
         class: request.class,
         source: request.source,
-        sequence: newest.map_or(1, |newest| newest.sequence + 1),
-        parent: newest.map(|newest| newest.id),
+        sequence: earlier.sequence,
+        parent: earlier.parent,
         app: request.app,
         files_digest: files_digest(repository, &all.roots),
         roots: all.roots,
@@ -122,6 +118,83 @@ pub fn prepare(
         program: env!("CARGO_PKG_VERSION").to_owned(),
     };
     Ok(Prepared { snapshot, written, memories: all.memories })
+}
+
+/// Trees that are stored already, and what to say of them: a release, say.
+#[derive(Debug)]
+pub struct StoredTrees {
+    /// Who it is for.
+    pub class: Class,
+    /// What it is of.
+    pub source: String,
+    /// The application, if it is one's.
+    pub app: Option<AppMark>,
+    /// The trees.
+    pub roots: Vec<Root>,
+    /// Other bytes that it keeps, by name.
+    pub attachments: Vec<(String, Stored)>,
+    /// Words of the user.
+    pub tags: Vec<String>,
+    /// A line of the user.
+    pub note: Option<String>,
+    /// How much it holds.
+    pub counts: Counts,
+}
+
+/// Makes a snapshot of trees whose objects the finished bundles of `writer` hold.
+pub fn prepare_stored(writer: &Writer<'_>, trees: StoredTrees) -> Result<Prepared, SnapshotError> {
+    let repository = writer.repository();
+    let earlier = Earlier::of(repository, &trees.source)?;
+    let written = writer.sync()?;
+    reach(CrashPoint::SnapshotStored);
+    let mut roots = trees.roots;
+    roots.sort_by(|a, b| a.label.cmp(&b.label));
+    let snapshot = Snapshot {
+        id: writer.snapshot_id(),
+        time: clock::now(),
+        host: earlier.host,
+        class: trees.class,
+        source: trees.source,
+        sequence: earlier.sequence,
+        parent: earlier.parent,
+        app: trees.app,
+        files_digest: files_digest(repository, &roots),
+        roots,
+        annex: Stored::Empty,
+        databases: Vec::new(),
+        attachments: trees.attachments,
+        counts: trees.counts,
+        problems: Vec::new(),
+        tags: trees.tags,
+        note: trees.note,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Ok(Prepared { snapshot, written, memories: Vec::new() })
+}
+
+/// The snapshots before this one.
+struct Earlier {
+    host: String,
+    /// The number of the one to come.
+    sequence: u64,
+    /// The last of the same source.
+    parent: Option<ObjectId>,
+    listed: BTreeSet<ObjectId>,
+}
+
+impl Earlier {
+    fn of(repository: &Repository, source: &str) -> Result<Self, SnapshotError> {
+        let host = host::name();
+        let all = list(repository)?;
+        let same = |other: &&Snapshot| other.host == host && other.source == source;
+        let newest = all.iter().filter(same).max_by_key(|other| other.sequence);
+        Ok(Self {
+            sequence: newest.map_or(1, |newest| newest.sequence + 1),
+            parent: newest.map(|newest| newest.id),
+            listed: all.iter().map(|other| other.id).collect(),
+            host,
+        })
+    }
 }
 
 impl Prepared {
