@@ -137,27 +137,32 @@ impl Codec {
         Self { compressor: CCtx::create(), decompressor: DCtx::create(), level }
     }
 
-    /// Appends `payload` to `out`, compressed if that pays.
+    /// Writes `payload` to `out` from `start` on, compressed if that pays; where it ends.
+    ///
+    /// `out` only grows, and may be longer than what was written: a buffer that is cut to length
+    /// would be filled with zeros again for the next frame.
     pub(super) fn encode(
         &mut self,
         payload: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<Coding, CodecError> {
-        let start = out.len();
+        start: usize,
+    ) -> Result<(Coding, usize), CodecError> {
         let failed = |code| CodecError(zstd_safe::get_error_name(code));
         self.compressor.reset(ResetDirective::SessionOnly).map_err(failed)?;
         let level = CParameter::CompressionLevel(self.level);
         self.compressor.set_parameter(level).map_err(failed)?;
-        out.resize(start + zstd_safe::compress_bound(payload.len()), 0);
+        let room = start + zstd_safe::compress_bound(payload.len());
+        if out.len() < room {
+            out.resize(room, 0);
+        }
         let written = self.compressor.compress2(&mut out[start..], payload).map_err(failed)?;
         // A gain below one part in 32 is not worth a decompression at every read.
         if written < payload.len() - payload.len() / 32 {
-            out.truncate(start + written);
-            return Ok(Coding::Zstd);
+            return Ok((Coding::Zstd, start + written));
         }
-        out.truncate(start);
-        out.extend_from_slice(payload);
-        Ok(Coding::Raw)
+        let end = start + payload.len();
+        out[start..end].copy_from_slice(payload);
+        Ok((Coding::Raw, end))
     }
 
     /// Undoes [`Self::encode`] into `payload`, whose former content goes.
@@ -167,8 +172,8 @@ impl Codec {
         encoded: &[u8],
         payload: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
-        payload.clear();
         if coding == Coding::Raw {
+            payload.clear();
             payload.extend_from_slice(encoded);
             return Ok(());
         }
@@ -213,9 +218,9 @@ mod tests {
             let payload = payload.repeat(repeat);
             let mut codec = Codec::new(1);
             let mut encoded = b"before".to_vec();
-            let coding = codec.encode(&payload, &mut encoded).unwrap();
-            let mut decoded = Vec::new();
-            codec.decode(coding, &encoded[6..], &mut decoded).unwrap();
+            let (coding, end) = codec.encode(&payload, &mut encoded, 6).unwrap();
+            let mut decoded = b"what was there".to_vec();
+            codec.decode(coding, &encoded[6..end], &mut decoded).unwrap();
             prop_assert_eq!(decoded, payload);
         }
     }

@@ -78,12 +78,19 @@ impl Sealer {
 
     /// Seals `buffer[from..]` in place, appends the tag, and binds `clear` to it.
     pub(super) fn seal(&self, turn: Turn, clear: &[u8], buffer: &mut Vec<u8>, from: usize) {
+        buffer.extend_from_slice(&[0; TAG_BYTES]);
+        self.seal_slice(turn, clear, &mut buffer[from..]);
+    }
+
+    /// Seals all of `buffer` but its last bytes in place, and makes the tag of these.
+    pub(super) fn seal_slice(&self, turn: Turn, clear: &[u8], buffer: &mut [u8]) {
+        let (text, room) = buffer.split_at_mut(buffer.len() - TAG_BYTES);
         let aad = Aad::from(self.bound(clear));
         let tag = self
             .key
-            .seal_in_place_separate_tag(turn.nonce(), aad, &mut buffer[from..])
+            .seal_in_place_separate_tag(turn.nonce(), aad, text)
             .expect("a buffer in memory is shorter than the cipher's limit");
-        buffer.extend_from_slice(tag.as_ref());
+        room.copy_from_slice(tag.as_ref());
     }
 
     /// Opens `sealed` into `plain`, whose former content goes.

@@ -3,17 +3,20 @@
 use std::io::Read;
 use std::sync::atomic::Ordering;
 
-use super::open_pack::{OpenPack, Reserved};
-use super::state::Buffers;
+use super::open_pack::OpenPack;
+use super::state::{Buffers, Scratch};
 use super::writer::{VerifyWrites, Writer};
 use crate::repository::content::{Extent, Sink, Stored, take_apart};
 use crate::repository::error::RepositoryError;
 use crate::repository::format::{CHUNK_BYTES_MAX, FRAME_CHUNKS_MAX};
-use crate::repository::frame::{FRAME_HEADER_BYTES, append_table, payload_ends};
+use crate::repository::frame::{
+    Codec, FRAME_HEADER_BYTES, FrameHeader, append_table, payload_ends,
+};
 use crate::repository::id::ChunkId;
 use crate::repository::pack::{self, PackClass};
 use crate::repository::reading::damaged_frame;
-use crate::repository::seal::Turn;
+use crate::repository::repository::Inner;
+use crate::repository::seal::{TAG_BYTES, Turn};
 
 /// One worker's bundle. Chunks put one after the other lie beside each other.
 ///
@@ -155,50 +158,70 @@ impl Feed<'_> {
 
     fn make_frame(&mut self) -> Result<(), RepositoryError> {
         let run = &self.writer.run;
-        let Buffers { codec, ids, lengths, data, frame, .. } = &mut *self.buffers;
+        let Buffers { codec, ids, lengths, data, frame, scratch, .. } = &mut *self.buffers;
         run.counts.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
         append_table(data, lengths);
-        frame.clear();
-        frame.resize(FRAME_HEADER_BYTES, 0);
-        let coding = codec.encode(data, frame).map_err(|error| RepositoryError::RunFailed {
+        let encoded = codec.encode(data, frame, FRAME_HEADER_BYTES);
+        let (coding, end) = encoded.map_err(|error| RepositoryError::RunFailed {
             what: format!("cannot compress: {}", error.0),
         })?;
-        let encoded_bytes = frame.len() - FRAME_HEADER_BYTES;
+        let encoded_bytes = end - FRAME_HEADER_BYTES;
+        if frame.len() < end + TAG_BYTES {
+            frame.resize(end + TAG_BYTES, 0);
+        }
+        let frame = &mut frame[..end + TAG_BYTES];
         let closer = &self.writer.closer;
         let (pack, reserved) =
             run.reserve(self.class, coding, encoded_bytes, (ids, lengths), closer)?;
         frame[..FRAME_HEADER_BYTES].copy_from_slice(&reserved.header.encode());
         let clear = pack::frame_binding(&pack.header, reserved.header);
-        pack.sealer.seal(Turn::Frame(reserved.header.ordinal), &clear, frame, FRAME_HEADER_BYTES);
+        let turn = Turn::Frame(reserved.header.ordinal);
+        pack.sealer.seal_slice(turn, &clear, &mut frame[FRAME_HEADER_BYTES..]);
         if run.options.verify == VerifyWrites::All {
-            self.verify(&pack, &reserved)?;
+            let sealed = &frame[FRAME_HEADER_BYTES..];
+            let made = Made { pack: &pack, header: reserved.header, sealed, ids };
+            made.verify(&run.inner, codec, scratch)?;
         }
-        if pack.fill(reserved.offset, &self.buffers.frame)? {
+        if pack.fill(reserved.offset, frame)? {
             self.writer.close_pack(pack);
         }
         Ok(())
     }
+}
 
-    /// Opens, decodes and hashes the frame about to be written: a wrong encoder or bad memory must
-    /// show now, not at the restore.
-    fn verify(&mut self, pack: &OpenPack, reserved: &Reserved) -> Result<(), RepositoryError> {
-        let Buffers { codec, ids, frame, opened, decoded, .. } = &mut *self.buffers;
-        let number = reserved.header.ordinal;
-        let wrong = |what: &str| damaged_frame(&pack.name, number, what);
-        let clear = pack::frame_binding(&pack.header, reserved.header);
-        let sealed = &frame[FRAME_HEADER_BYTES..];
-        pack.sealer
-            .open(Turn::Frame(number), &clear, sealed, opened)
+/// A frame about to be written, and what it must give when it is read.
+struct Made<'a> {
+    pack: &'a OpenPack,
+    header: FrameHeader,
+    sealed: &'a [u8],
+    ids: &'a [ChunkId],
+}
+
+impl Made<'_> {
+    /// Opens, decodes and hashes the frame: a wrong encoder or bad memory must show now, not at
+    /// the restore.
+    fn verify(
+        &self,
+        inner: &Inner,
+        codec: &mut Codec,
+        Scratch { opened, decoded }: &mut Scratch,
+    ) -> Result<(), RepositoryError> {
+        let number = self.header.ordinal;
+        let wrong = |what: &str| damaged_frame(&self.pack.name, number, what);
+        let clear = pack::frame_binding(&self.pack.header, self.header);
+        self.pack
+            .sealer
+            .open(Turn::Frame(number), &clear, self.sealed, opened)
             .map_err(|_| wrong("just sealed, it does not open"))?;
         codec
-            .decode(reserved.header.coding, opened, decoded)
+            .decode(self.header.coding, opened, decoded)
             .map_err(|_| wrong("just compressed, it does not decode"))?;
-        let ends = payload_ends(decoded).filter(|ends| ends.len() == ids.len());
+        let ends = payload_ends(decoded).filter(|ends| ends.len() == self.ids.len());
         let ends = ends.ok_or_else(|| wrong("just encoded, its table is wrong"))?;
         let mut start = 0;
-        for (id, end) in ids.iter().zip(ends) {
+        for (id, end) in self.ids.iter().zip(ends) {
             let end = end as usize;
-            if self.writer.run.inner.hash(&decoded[start..end]) != *id {
+            if inner.hash(&decoded[start..end]) != *id {
                 return Err(wrong("just encoded, a chunk in it has another hash"));
             }
             start = end;

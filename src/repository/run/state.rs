@@ -59,11 +59,17 @@ pub(super) struct Buffers {
     pub(super) lengths: Vec<u32>,
     pub(super) data: Vec<u8>,
     pub(super) frame: Vec<u8>,
-    pub(super) opened: Vec<u8>,
-    pub(super) decoded: Vec<u8>,
+    pub(super) scratch: Scratch,
     pub(super) window: Vec<u8>,
     index: Arc<Index>,
     index_version: Option<u64>,
+}
+
+/// Where a frame is opened and decoded to verify it.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) opened: Vec<u8>,
+    pub(super) decoded: Vec<u8>,
 }
 
 /// A segment is published when so many chunks wait for it, so that a long run neither holds all
@@ -245,8 +251,7 @@ impl Run {
             lengths: Vec::new(),
             data: Vec::new(),
             frame: Vec::new(),
-            opened: Vec::new(),
-            decoded: Vec::new(),
+            scratch: Scratch::default(),
             window: Vec::new(),
             index: Arc::default(),
             index_version: None,
