@@ -73,13 +73,13 @@ mod tests {
     use crate::repository::format::Config;
     use crate::repository::id::RepositoryId;
 
-    pub(super) fn chunker(seed: u64) -> Chunker {
+    fn chunker(seed: u64) -> Chunker {
         let config = Config::new(&RepositoryId::from_bytes([0; 32]), 0);
         Chunker::new(&config.cutting, seed)
     }
 
     /// Bytes that any implementation of BLAKE3 can make: the extended output of its derive mode.
-    pub(super) fn golden_bytes(length: usize) -> Vec<u8> {
+    fn golden_bytes(length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         blake3::Hasher::new_derive_key("snap-backup golden bytes").finalize_xof().fill(&mut bytes);
         bytes

@@ -13,6 +13,7 @@ use super::key::{Argon, Holder, KeyFile, Secrets, Slot, SlotKind};
 use super::object::{self, ObjectKind};
 use super::repository::{Inner, Repository};
 use crate::os::clock;
+use crate::os::file;
 
 /// How a new repository can be opened later. At least one way is needed.
 #[derive(Clone, Debug, Default)]
@@ -39,8 +40,8 @@ pub enum Unlock<'a> {
 impl Repository {
     /// Makes a repository in the directory `location`, which must be absent or empty.
     ///
-    /// If it fails half way, the directory may hold an unfinished repository that opens with
-    /// nothing; the machine key file may have been written.
+    /// If it fails, what it made is removed again as far as possible; killed half way, it leaves a
+    /// directory that is no repository yet.
     pub fn init(location: &Path, options: &InitOptions<'_>) -> Result<Self, RepositoryError> {
         if options.passphrase.is_none() && options.machine_key_file.is_none() {
             return Err(RepositoryError::NoKey);
@@ -51,13 +52,29 @@ impl Repository {
             return Err(RepositoryError::KeyFile { path: path.to_owned(), what });
         }
         let local = Local::create(location)?;
-        let location = local.root().to_owned();
+        let root = local.root().to_owned();
+        Self::init_in(Box::new(local), root.clone(), options).inspect_err(|_| {
+            // All there is came from us: the directory was empty. What resists stays.
+            Local::unmake(&root);
+            if let Some(path) = options.machine_key_file {
+                let _ = file::remove(path);
+            }
+        })
+    }
+
+    /// Makes a repository in `backend`, which holds nothing; `location` is how people call it.
+    pub fn init_in(
+        backend: Box<dyn Backend>,
+        location: PathBuf,
+        options: &InitOptions<'_>,
+    ) -> Result<Self, RepositoryError> {
         let id = RepositoryId::from_bytes(super::seal::random());
         let config = Config::new(&id, clock::now().0);
-        let inner = Inner::new(Box::new(local), location, config, Secrets::random(), None);
+        let inner = Inner::new(backend, location, config, Secrets::random(), None);
         let repository = Self::from_inner(inner);
-        let slots = repository.add_first_slots(options);
-        slots.and_then(|()| repository.write_config()).map(|()| repository)
+        repository.add_first_slots(options)?;
+        repository.write_config()?;
+        Ok(repository)
     }
 
     fn add_first_slots(&self, options: &InitOptions<'_>) -> Result<(), RepositoryError> {

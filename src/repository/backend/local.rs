@@ -59,6 +59,14 @@ impl Local {
         Ok(Self { root, unsynced: Arc::default(), swept: Once::new() })
     }
 
+    /// Removes what [`Self::create`] made in `root`, as far as possible.
+    pub(in crate::repository) fn unmake(root: &Path) {
+        let made = ObjectKind::ALL.iter().map(|kind| kind.directory()).chain([TEMP]);
+        for dir in made {
+            let _ = file::remove_dir_all(&root.join(dir));
+        }
+    }
+
     /// Opens the directory of a repository.
     pub fn open(root: &Path) -> Result<Self, RepositoryError> {
         let not_found = || RepositoryError::NotFound { location: root.to_owned() };

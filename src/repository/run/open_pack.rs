@@ -40,7 +40,11 @@ pub(super) struct Reserved {
 
 impl OpenPack {
     pub(super) fn create(inner: &Inner, class: PackClass) -> Result<Self, RepositoryError> {
-        let name = ObjectId::random();
+        Self::named(inner, class, ObjectId::random())
+    }
+
+    /// Under a name of the caller's choice: golden packs have one that does not change.
+    fn named(inner: &Inner, class: PackClass, name: ObjectId) -> Result<Self, RepositoryError> {
         let sink = inner.backend.writer(ObjectKind::Pack, &name.to_string())?;
         let header = pack::header(class, &name);
         sink.write_at(0, &header)?;
@@ -110,5 +114,40 @@ impl OpenPack {
         self.sink.write_at(offset, &footer)?;
         self.sink.finish()?;
         Ok((contents, offset + footer.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::backend::Backend;
+    use crate::repository::frame::{Codec, FRAME_HEADER_BYTES, append_table};
+    use crate::repository::tests::golden::{golden_inner, hex};
+    use crate::repository::tests::memory::Memory;
+
+    /// A pack of one raw frame with the chunks `a` and `bc`, under the golden keys.
+    #[test]
+    fn a_golden_pack_stays_these_bytes_for_ever() {
+        let memory = Memory::new();
+        let inner = golden_inner(Box::new(memory.clone()));
+        let name = ObjectId::from_bytes([0x55; 32]);
+        let pack = OpenPack::named(&inner, PackClass::Data, name).unwrap();
+        let mut frame = Vec::new();
+        let mut payload = b"abc".to_vec();
+        append_table(&mut payload, &[1, 2]);
+        let (coding, end) = Codec::new(1).encode(&payload, &mut frame, FRAME_HEADER_BYTES).unwrap();
+        assert_eq!(coding, Coding::Raw, "so small a payload does not compress");
+        let ids = [inner.hash(b"a"), inner.hash(b"bc")];
+        let chunks = (&ids[..], &[1, 2][..]);
+        let reserved = pack.reserve(coding, payload.len(), chunks, 1 << 20).unwrap();
+        frame.truncate(end);
+        frame[..FRAME_HEADER_BYTES].copy_from_slice(&reserved.header.encode());
+        let clear = pack::frame_binding(&pack.header, reserved.header);
+        pack.sealer.seal(Turn::Frame(0), &clear, &mut frame, FRAME_HEADER_BYTES);
+        pack.fill(reserved.offset, &frame).unwrap();
+        pack.close().unwrap();
+        let bytes = memory.bytes(ObjectKind::Pack, &name.to_string());
+        assert_eq!(memory.list(ObjectKind::Pack).unwrap().len(), 1);
+        crate::repository::tests::golden::assert_golden("pack", &hex(&bytes));
     }
 }

@@ -71,6 +71,20 @@ fn without_a_key_no_repository_is_made_and_none_over_another() {
 }
 
 #[test]
+fn a_repository_that_could_not_be_made_can_be_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let location = dir.path().join("r");
+    let nowhere = dir.path().join("no such directory").join("key");
+    let options =
+        InitOptions { machine_key_file: Some(&nowhere), argon: CHEAP, ..Default::default() };
+    assert!(matches!(Repository::init(&location, &options), Err(RepositoryError::Io { .. })));
+    let key = dir.path().join("key");
+    let options = InitOptions { machine_key_file: Some(&key), ..options };
+    Repository::init(&location, &options).unwrap();
+    Repository::open(&location, &Unlock::KeyFile(&key), None).unwrap();
+}
+
+#[test]
 fn no_secret_is_ever_shown() {
     let world = World::new();
     let (_, key) = world.repository.export_key("x").unwrap();

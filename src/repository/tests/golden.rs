@@ -1,0 +1,160 @@
+//! Bytes that never change. They stand in FORMAT.md; each test here makes them anew.
+//!
+//! Golden keys: master 32 x 01, id key 32 x 02, chunker seed 32 x 03; repository id 32 x 44.
+
+use std::path::PathBuf;
+
+use crate::repository::backend::Backend;
+use crate::repository::chunker::Chunker;
+use crate::repository::content::{List, Piece};
+use crate::repository::format::{Config, config_name};
+use crate::repository::frame::{Codec, Coding};
+use crate::repository::id::{ChunkId, ObjectId, RepositoryId};
+use crate::repository::index::{Named, build};
+use crate::repository::key::Secrets;
+use crate::repository::object::{self, ObjectKind};
+use crate::repository::pack::{Contents, FramePlace, PackClass};
+use crate::repository::repository::Inner;
+use crate::repository::tests::memory::Memory;
+
+const FORMAT: &str = include_str!("../FORMAT.md");
+
+pub(in crate::repository) fn golden_inner(backend: Box<dyn Backend>) -> Inner {
+    let secrets = Secrets { master: [1; 32], id_key: [2; 32], chunker: [3; 32] };
+    let config = Config::new(&RepositoryId::from_bytes([0x44; 32]), 0);
+    Inner::new(backend, PathBuf::from("golden"), config, secrets, None)
+}
+
+fn inner() -> Inner {
+    golden_inner(Box::new(Memory::new()))
+}
+
+pub(in crate::repository) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+/// The golden value `name` as FORMAT.md quotes it, in lines of any length after `golden NAME:`.
+fn quoted(name: &str) -> String {
+    let start = FORMAT.find(&format!("golden {name}:\n")).unwrap_or_else(|| {
+        panic!("FORMAT.md quotes no golden {name}");
+    });
+    let block = FORMAT[start..].split_once('\n').unwrap().1;
+    block.lines().take_while(|line| !line.starts_with("```")).map(str::trim).collect()
+}
+
+pub(in crate::repository) fn assert_golden(name: &str, made: &str) {
+    assert_eq!(made, quoted(name), "golden {name}");
+}
+
+#[test]
+fn golden_ids_stay() {
+    let inner = inner();
+    assert_golden("chunk id", &inner.hash(b"abc").to_string());
+    let repository = crate::repository::Repository { inner: std::sync::Arc::new(inner) };
+    let digest = repository.hasher("snap-backup golden digest").update(b"abc").finalize();
+    assert_golden("digest", &digest.to_string());
+}
+
+#[test]
+fn golden_config_stays() {
+    let inner = inner();
+    let body = inner.config.encode();
+    let name = config_name(1);
+    let bytes = object::tagged(&inner.secrets.master, &inner.id, ObjectKind::Config, &name, &body);
+    assert_golden("config", &hex(&bytes));
+    assert_eq!(Config::decode(&body), Some(inner.config.clone()));
+}
+
+#[test]
+fn golden_record_stays() {
+    let inner = inner();
+    let name = ObjectId::from_bytes([0x66; 32]);
+    let sealer = inner.sealer(ObjectKind::Snapshot, &name);
+    let bytes = object::seal(&sealer, ObjectKind::Snapshot, b"the body of a record");
+    assert_golden("record", &hex(&bytes));
+    let opened = object::open(&sealer, ObjectKind::Snapshot, "66", &bytes).unwrap();
+    assert_eq!(opened, b"the body of a record");
+}
+
+#[test]
+fn golden_index_segment_stays() {
+    let contents = Contents {
+        frames: vec![
+            FramePlace { offset: 48, sealed_bytes: 100, chunks: 2 },
+            FramePlace { offset: 164, sealed_bytes: 50, chunks: 1 },
+        ],
+        ids: [0x70, 0x10, 0xf0].map(|n| ChunkId::from_bytes([n; 32])).to_vec(),
+        lengths: vec![10, 20, 30],
+    };
+    let id = ObjectId::from_bytes([0x55; 32]);
+    let named = Named { id, class: PackClass::Data, contents: &contents };
+    assert_golden("index segment", &hex(&build(&[named])));
+    assert_golden("pack footer", &hex(&contents.encode()));
+}
+
+#[test]
+fn golden_chunk_list_stays() {
+    let piece = |n: u8, bytes| Piece { id: ChunkId::from_bytes([n; 32]), bytes };
+    let list = List { level: 0, pieces: vec![piece(0xaa, 300_000), piece(0xbb, 70_000)] };
+    assert_golden("chunk list", &hex(&list.encode()));
+    assert_eq!(List::decode(&list.encode()), Some(list));
+}
+
+#[test]
+fn golden_cuts_stay() {
+    let mut bytes = vec![0; 6 << 20];
+    blake3::Hasher::new_derive_key("snap-backup golden bytes").finalize_xof().fill(&mut bytes);
+    let config = Config::new(&RepositoryId::from_bytes([0; 32]), 0);
+    for (name, seed) in
+        [("cuts, seed 0", 0), ("cuts, seed 0x0303030303030303", 0x0303_0303_0303_0303)]
+    {
+        let chunker = Chunker::new(&config.cutting, seed);
+        let mut rest = &bytes[..];
+        let mut cuts = Vec::new();
+        while !rest.is_empty() {
+            let length = chunker.first_cut(rest);
+            cuts.push(length.to_string());
+            rest = &rest[length..];
+        }
+        assert_golden(name, &cuts.join(" "));
+    }
+    assert_eq!(
+        Secrets { master: [1; 32], id_key: [2; 32], chunker: [3; 32] }.chunker_seed(),
+        0x0303_0303_0303_0303
+    );
+}
+
+/// What an encoder writes may change with its version; what it wrote must stay readable.
+#[test]
+fn a_golden_zstd_stream_stays_readable() {
+    let quoted = quoted("zstd stream");
+    let bytes: Vec<u8> = (0..quoted.len() / 2)
+        .map(|n| u8::from_str_radix(&quoted[2 * n..2 * n + 2], 16).unwrap())
+        .collect();
+    let mut payload = Vec::new();
+    Codec::new(1).decode(Coding::Zstd, &bytes, &mut payload).unwrap();
+    assert_eq!(payload, "all work and no play ".repeat(40).as_bytes());
+}
+
+#[test]
+fn a_feature_this_version_does_not_know_is_refused_by_its_name() {
+    use crate::repository::error::RepositoryError;
+    use crate::repository::format::{Feature, FeatureClass};
+    let known = Config::new(&RepositoryId::from_bytes([0x44; 32]), 0);
+    let feature = |name: &str| vec![Feature { name: name.to_owned(), since: "0.3.0".to_owned() }];
+    let config = Config { read: feature("delta-frames"), write: feature("padding"), ..known };
+    let config = Config::decode(&config.encode()).unwrap();
+    for (class, name) in [(FeatureClass::Read, "delta-frames"), (FeatureClass::Write, "padding")] {
+        match config.demand(class) {
+            Err(RepositoryError::UnknownFeature { class: of, feature, version }) => {
+                assert_eq!((of, &feature[..], &version[..]), (class, name, "0.3.0"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    config.demand(FeatureClass::Prune).unwrap();
+}
