@@ -1,6 +1,9 @@
 //! Keeps bytes by their hash: encrypted, deduplicated, immutable.
 //!
-//! This module does not know what a file is.
+//! This module does not know what a file is. Where to begin reading: the format below, then
+//! `run` for how bytes come in, `reading` for how they come out.
+//!
+#![doc = include_str!("FORMAT.md")]
 
 mod backend;
 mod check;

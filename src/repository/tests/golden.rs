@@ -144,9 +144,10 @@ fn a_golden_zstd_stream_stays_readable() {
 fn a_feature_this_version_does_not_know_is_refused_by_its_name() {
     use crate::repository::error::RepositoryError;
     use crate::repository::format::{Feature, FeatureClass};
-    let known = Config::new(&RepositoryId::from_bytes([0x44; 32]), 0);
+    let mut config = Config::new(&RepositoryId::from_bytes([0x44; 32]), 0);
     let feature = |name: &str| vec![Feature { name: name.to_owned(), since: "0.3.0".to_owned() }];
-    let config = Config { read: feature("delta-frames"), write: feature("padding"), ..known };
+    config.read = feature("delta-frames");
+    config.write = feature("padding");
     let config = Config::decode(&config.encode()).unwrap();
     for (class, name) in [(FeatureClass::Read, "delta-frames"), (FeatureClass::Write, "padding")] {
         match config.demand(class) {

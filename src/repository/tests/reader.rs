@@ -123,7 +123,8 @@ fn a_repository_that_needs_an_unknown_feature_to_be_read_is_refused_by_its_name(
     let inner = &world.repository.inner;
     let write = |number: u64, name: &str| {
         let feature = Feature { name: name.to_owned(), since: "0.9.0".to_owned() };
-        let config = Config { read: vec![feature], ..inner.config.clone() };
+        let mut config: Config = inner.config.clone();
+        config.read = vec![feature];
         let kind = ObjectKind::Config;
         let master = &inner.secrets.master;
         let name = config_name(number);
