@@ -7,8 +7,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use super::failure::Exit;
 use super::{
-    app, backup, check, dump, explain, help, history, init, key, ls, repair, show, snapshots,
-    version,
+    app, backup, check, dump, explain, help, history, init, key, ls, repair, restore, show,
+    snapshots, version,
 };
 
 /// Point-in-time backups of web applications, and upgrades that undo themselves.
@@ -46,6 +46,9 @@ pub(super) struct Global {
     /// A file with the recovery passphrase
     #[arg(short = 'p', long, value_name = "FILE", global = true, hide_short_help = true)]
     pub(super) password_file: Option<PathBuf>,
+    /// A command that prints the recovery passphrase
+    #[arg(long, value_name = "CMD", global = true, hide_short_help = true)]
+    pub(super) password_command: Option<String>,
     /// The machine key file
     #[arg(long, value_name = "FILE", global = true, hide_short_help = true)]
     pub(super) key_file: Option<PathBuf>,
@@ -105,6 +108,8 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: app::Verb,
     },
+    /// A snapshot, or a part of it, back onto disk
+    Restore(restore::Args),
     /// Look for damage
     #[command(alias = "verify")]
     Check(check::Args),
@@ -155,6 +160,7 @@ pub(super) const ABOUT: &[About] = &[
     app::ADD,
     app::LIST,
     app::SHOW,
+    restore::ABOUT,
     check::ABOUT,
     repair::INDEX,
     key::LIST,
@@ -249,7 +255,10 @@ mod tests {
                     line = line.replace(blank, value);
                 }
                 // Verbs of transactions, which come next.
-                if ["snap plan", "snap recover"].iter().any(|verb| line.starts_with(verb)) {
+                if ["snap plan", "snap recover", "snap demo"]
+                    .iter()
+                    .any(|verb| line.starts_with(verb))
+                {
                     continue;
                 }
                 assert!(help::parses(&line), "fix of {code:?} does not parse: {line}");

@@ -28,6 +28,8 @@ pub(super) struct RepositoryConfig {
     pub(super) location: Option<PathBuf>,
     /// The machine key file.
     pub(super) key_file: Option<PathBuf>,
+    /// A command that prints the recovery passphrase.
+    pub(super) password_command: Option<String>,
 }
 
 impl Config {

@@ -9,7 +9,6 @@ use super::failure::{Code, Failure};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Risk<'a> {
     /// `--yes` answers it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the verbs of transactions need it"))]
     Moderate,
     /// The name must be typed, or given by `--confirm`.
     Severe {

@@ -26,6 +26,7 @@ mod panic;
 mod progress;
 mod render;
 mod repair;
+mod restore;
 mod screens;
 mod secret;
 mod show;
@@ -44,6 +45,7 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use crate::os::crash;
+use crate::os::process;
 use crate::upgrade::Signals;
 
 use command::{Cli, Global, Verb};
@@ -56,8 +58,12 @@ static SIGNALS: Signals = Signals::new();
 
 /// Parses what was typed, does it, says how it went, and returns the exit code.
 pub fn run(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let environment = Environment::read();
     let typed: Vec<OsString> = typed.into_iter().collect();
+    // A child on its way to become another program: it shall do nothing else on the way.
+    if typed.get(1).is_some_and(|verb| verb == process::GATE_VERB) {
+        return ExitCode::from(process::gate(&typed[2..]));
+    }
+    let environment = Environment::read();
     let parsed = command::tree()
         .try_get_matches_from(&typed)
         .and_then(|matches| Cli::from_arg_matches(&matches));
@@ -101,6 +107,7 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         Verb::Dump(args) => dump::run(cx, args),
         Verb::App { verb } => app::run(cx, verb),
         Verb::Backup(args) => backup::run(cx, args),
+        Verb::Restore(args) => restore::run(cx, args),
         Verb::Check(args) => check::run(cx, args),
         Verb::Repair { verb } => repair::run(cx, verb),
         Verb::Key { verb } => key::run(cx, verb),
@@ -122,6 +129,7 @@ impl Verb {
             Self::Dump(_) => "dump",
             Self::App { .. } => "app",
             Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
             Self::Check(_) => "check",
             Self::Repair { .. } => "repair",
             Self::Key { .. } => "key",

@@ -135,7 +135,6 @@ pub(super) fn when(moment: Moment) -> String {
 }
 
 /// A digest as people compare it: the first and telling digits.
-#[expect(dead_code, reason = "the verbs of transactions need it")]
 pub(super) fn digest(bytes: &[u8; 32]) -> String {
     format!("b3:{}…", &blake3::Hash::from_bytes(*bytes).to_hex()[..8])
 }

@@ -117,7 +117,7 @@ pub(super) fn repo_flag(cx: &Context<'_>, location: &Path) -> String {
 
 /// What was named for this run: it is used, and nothing else is tried.
 fn explicit(cx: &Context<'_>) -> Result<Option<Opener>, Failure> {
-    if cx.global.password_file.is_some() {
+    if cx.global.password_file.is_some() || cx.global.password_command.is_some() {
         return Ok(secret::named(cx, Which::Existing)?.map(Opener::Passphrase));
     }
     let flag = cx.global.key_file.clone();

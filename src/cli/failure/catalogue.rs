@@ -86,7 +86,7 @@ catalogue! {
     E0121, Password, "no passphrase and no key at hand", ["snap help environment"],
         "Unattended runs use the machine key file in the configuration directory, or --key-file; \
          by hand the recovery passphrase is asked for, or read from --password-file, \
-         SNAP_PASSWORD_FILE or SNAP_PASSWORD_FD.";
+         SNAP_PASSWORD_FILE, SNAP_PASSWORD_COMMAND or SNAP_PASSWORD_FD.";
     E0122, Password, "a key file cannot be used", [],
         "It is missing, not a key file of ours, or others may read it (chmod 600).";
     E0123, Error, "the last way back must stay", ["snap {repo}key list"],
@@ -257,6 +257,9 @@ catalogue! {
          restoring needs the rights to create and drop what is there.";
     E0901, Bug, "a bug in snap", [],
         "This should not happen. The report file holds no secrets; please send it in.";
+    E0902, Error, "an identity of the demo does not hold", ["snap demo --keep"],
+        "The demo compares an application before and after with a judge of its own. What it found \
+         should not happen: please send in what it printed.";
 }
 
 impl Code {

@@ -1,0 +1,365 @@
+//! Restores below a directory, everything where it lay on the machine.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::cli::backup;
+use crate::cli::confirm::{self, Risk};
+use crate::cli::context::Context;
+use crate::cli::failure::{Code, Exit, Failure};
+use crate::cli::output::Level;
+use crate::cli::progress::Progress;
+use crate::cli::render::{self, counted};
+use crate::cli::text::{self, Ink};
+use crate::database::{Address, DatabaseKind};
+use crate::monitor::{Monitor, News, Problem};
+use crate::os::beneath::Dir;
+use crate::os::meta::Stamp;
+use crate::os::{clock, file};
+use crate::repository::{ObjectId, Repository};
+use crate::snapshot::converge::{self, ConvergePlan, Deletes};
+use crate::snapshot::{
+    Annex, DatabaseMark, Memory, Root, RootAnnex, Snapshot, Source, live_digest,
+};
+use crate::tree::{Exclusions, TreePath};
+
+use super::Args;
+
+/// One root on its way to the target.
+struct Piece<'a> {
+    root: &'a Root,
+    annex: RootAnnex,
+    exclusions: Exclusions,
+    place: PathBuf,
+    /// Only these; `None`: all of it.
+    include: Option<Vec<TreePath>>,
+}
+
+/// Plans, asks if something would be lost, restores, compares.
+pub(super) fn run(
+    cx: &Context<'_>,
+    args: &Args,
+    repository: &Repository,
+    snapshot: &Snapshot,
+    path: Option<&str>,
+    target: &Path,
+) -> Result<Exit, Failure> {
+    let pieces = pieces(args, repository, snapshot, path, target)?;
+    let files = if args.db_only { &[][..] } else { &pieces[..] };
+    let databases = databases(args, snapshot, path, target);
+    free(cx, args, target)?;
+    let progress = Progress::new(cx.out);
+    let mut plans = Vec::new();
+    for piece in files {
+        plans.push(progress.during(|| plan(repository, args, piece, &progress))?);
+    }
+    let shown = text::path(target);
+    if cx.global.dry_run {
+        dry(cx, &plans, &databases, &shown);
+        return Ok(Exit::Ok);
+    }
+    cx.out.remark(&format!("Restoring snapshot {} below {shown}\n", snapshot.id.short()));
+    file::create_dirs(target, 0o700).map_err(|error| backup::cannot_make(target, &error))?;
+    let losses = progress.during(|| {
+        let losses = write(repository, files, &plans, &progress)?;
+        for (mark, place) in &databases {
+            load(cx, repository, files, mark, place, &progress)?;
+        }
+        Ok::<_, Failure>(losses)
+    })?;
+    let whole = path.is_none() && args.include.is_empty() && losses.is_empty() && !args.db_only;
+    if whole && !args.overwrite {
+        progress.during(|| compare(repository, snapshot, &pieces, &progress))?;
+    }
+    Ok(report(cx, args, snapshot, &plans, &databases, &losses, &shown, &progress))
+}
+
+/// The roots that are meant, and what of them.
+fn pieces<'a>(
+    args: &Args,
+    repository: &Repository,
+    snapshot: &'a Snapshot,
+    path: Option<&str>,
+    target: &Path,
+) -> Result<Vec<Piece<'a>>, Failure> {
+    let wanted: Vec<&str> = args.include.iter().map(String::as_str).chain(path).collect();
+    for one in &wanted {
+        crate::cli::address::place(repository, snapshot, one)?;
+    }
+    let annex = Annex::read(repository, &snapshot.annex)?;
+    let mut pieces = Vec::new();
+    for root in &snapshot.roots {
+        let mut include = (!wanted.is_empty()).then(Vec::new);
+        let mut whole = false;
+        for one in &wanted {
+            if let Some((inside, below)) = snapshot.locate(one.as_bytes()) {
+                let here = inside.label == root.label;
+                whole |= here && below.is_none();
+                if let (true, Some(list), Some(below)) = (here, &mut include, below) {
+                    list.push(below);
+                }
+            }
+        }
+        if whole {
+            include = None;
+        }
+        if include.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        pieces.push(Piece {
+            root,
+            annex: annex.roots.get(&root.label).cloned().unwrap_or_default(),
+            exclusions: Exclusions::compile(root.rules.clone())?,
+            place: below(target, &root.path),
+            include,
+        });
+    }
+    Ok(pieces)
+}
+
+/// Where an absolute path of the machine lies below the target.
+fn below(target: &Path, path: &Path) -> PathBuf {
+    target.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// The databases whose files lie in the roots; a server's are loaded only where they are told to.
+fn databases<'a>(
+    args: &Args,
+    snapshot: &'a Snapshot,
+    path: Option<&str>,
+    target: &Path,
+) -> Vec<(&'a DatabaseMark, PathBuf)> {
+    if args.files_only || path.is_some() || !args.include.is_empty() {
+        return Vec::new();
+    }
+    let place = |mark: &'a DatabaseMark| match Address::parse(&mark.address) {
+        Ok(Address::Sqlite(file)) if mark.kind == DatabaseKind::Sqlite => {
+            Some((mark, below(target, &file)))
+        }
+        _ => None,
+    };
+    snapshot.databases.iter().filter_map(place).collect()
+}
+
+/// The target must be free, or it must have been said that it need not be.
+fn free(cx: &Context<'_>, args: &Args, target: &Path) -> Result<(), Failure> {
+    let taken = std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some());
+    let shown = text::path(target);
+    if !taken {
+        return Ok(());
+    }
+    if !args.overwrite {
+        return Err(Failure::new(Code::E0205, format!("{shown} is not empty"))
+            .tip("another directory, or --overwrite"));
+    }
+    if args.delete && !cx.global.dry_run {
+        let name = target.file_name().map_or_else(|| shown.clone(), |n| text::name(n.as_bytes()));
+        let question = format!("What the snapshot does not have is DELETED below {shown}.");
+        confirm::sure(cx, Risk::Severe { name: &name }, "delete", &question)?;
+    }
+    Ok(())
+}
+
+fn plan(
+    repository: &Repository,
+    args: &Args,
+    piece: &Piece<'_>,
+    monitor: &dyn Monitor,
+) -> Result<ConvergePlan, Failure> {
+    let request = converge::Request {
+        wanted: piece.root,
+        annex: Some(&piece.annex),
+        path: &piece.place,
+        exclusions: &piece.exclusions,
+        deletes: if args.delete { Deletes::All } else { Deletes::None },
+        keep_links_to_directories: false,
+        include: piece.include.as_deref(),
+        memory: Memory::default(),
+    };
+    Ok(converge::plan(repository, &request, monitor)?)
+}
+
+fn dry(
+    cx: &Context<'_>,
+    plans: &[ConvergePlan],
+    databases: &[(&DatabaseMark, PathBuf)],
+    shown: &str,
+) {
+    for plan in plans {
+        let counts = plan.counts;
+        for (word, path) in plan.lines() {
+            let path = path.map_or_else(|| ".".to_owned(), |path| path.to_string());
+            cx.out.print(&format!("  {word:<8} {path}\n"));
+        }
+        cx.out.print(&format!(
+            "would write {} ({}) and delete {} below {}\n",
+            counted(counts.write, "file", "files"),
+            render::size(counts.write_bytes),
+            render::count(counts.delete),
+            text::path(plan.path()),
+        ));
+        let fields = json!({
+            "path": text::path(plan.path()),
+            "files_written": counts.write,
+            "bytes_written": counts.write_bytes,
+            "deleted": counts.delete,
+            "unchanged": counts.keep,
+        });
+        cx.out.message("plan", Level::Info, &format!("restore below {shown}"), fields);
+    }
+    for (mark, place) in databases {
+        cx.out.print(&format!("would load database {} into {}\n", mark.name, text::path(place)));
+    }
+}
+
+fn write(
+    repository: &Repository,
+    pieces: &[Piece<'_>],
+    plans: &[ConvergePlan],
+    progress: &Progress<'_>,
+) -> Result<Vec<Problem>, Failure> {
+    let token = ObjectId::random().to_string();
+    let mut losses = Vec::new();
+    for (piece, plan) in pieces.iter().zip(plans) {
+        let name = "files".to_owned();
+        let watch = clock::stopwatch();
+        progress.tell(News::StepStarted { number: 0, name: name.clone() });
+        if let Some(parent) = piece.place.parent() {
+            file::create_dirs(parent, 0o755).map_err(|e| backup::cannot_make(parent, &e))?;
+        }
+        let done = converge::act(repository, plan, &token, progress)?;
+        let note = format!(
+            "{}, {} in {}",
+            counted(done.counts.write, "file", "files"),
+            render::size(done.counts.write_bytes),
+            text::path(&piece.root.path)
+        );
+        progress.tell(News::StepDone { number: 0, name, took: watch.elapsed(), note });
+        losses.extend(done.losses);
+    }
+    Ok(losses)
+}
+
+/// Puts a SQLite file where it lay, and its directory's time back.
+fn load(
+    cx: &Context<'_>,
+    repository: &Repository,
+    pieces: &[Piece<'_>],
+    mark: &DatabaseMark,
+    place: &Path,
+    progress: &Progress<'_>,
+) -> Result<(), Failure> {
+    let name = format!("database {}", mark.name);
+    let watch = clock::stopwatch();
+    progress.tell(News::StepStarted { number: 0, name: name.clone() });
+    let dir = place.parent().expect("a database file lies in a directory");
+    file::create_dirs(dir, 0o755).map_err(|error| backup::cannot_make(dir, &error))?;
+    let address = Address::Sqlite(place.to_owned());
+    let mut database = backup::open(cx, &mark.name, &address, None)?;
+    let fingerprint = database.restore(repository, &mark.state, progress)?;
+    if fingerprint != mark.fingerprint {
+        let message = format!("{} is not what was saved", text::path(place));
+        return Err(Failure::new(Code::E0705, message));
+    }
+    drop(database);
+    put_time_back(pieces, dir);
+    let note = format!("{} = {}", render::digest(&mark.fingerprint), render::digest(&fingerprint));
+    progress.tell(News::StepDone { number: 0, name, took: watch.elapsed(), note });
+    Ok(())
+}
+
+/// The time of a directory that holds a database is in no digest; it is put back all the same.
+fn put_time_back(pieces: &[Piece<'_>], dir: &Path) {
+    for piece in pieces {
+        let Ok(inside) = dir.strip_prefix(&piece.place) else { continue };
+        let key = TreePath::parse(inside.as_os_str().as_bytes()).ok();
+        let Some(mtime) = piece.annex.directory_mtimes.get(&key) else { continue };
+        let stamp = Stamp { secs: mtime.secs, nanos: mtime.nanos };
+        // Worth no failure: the files are there and proved.
+        let _ = Dir::open_root(dir).and_then(|dir| dir.at().set_mtime(stamp));
+    }
+}
+
+/// Reads everything that was written once more: its digest must be the snapshot's.
+fn compare(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    pieces: &[Piece<'_>],
+    monitor: &dyn Monitor,
+) -> Result<(), Failure> {
+    let sources: Vec<Source> = pieces
+        .iter()
+        .map(|piece| Source {
+            label: piece.root.label.clone(),
+            path: piece.place.clone(),
+            exclusions: piece.exclusions.clone(),
+        })
+        .collect();
+    let found = live_digest(repository, &sources, Memory::default(), monitor)?;
+    if found.digest == snapshot.files_digest && found.problems.is_empty() {
+        return Ok(());
+    }
+    let (now, wanted) = (render::digest(&found.digest), render::digest(&snapshot.files_digest));
+    Err(Failure::new(Code::E0206, "what was restored is not what was saved")
+        .because(format!("digest {now}, not {wanted}"))
+        .state("the files are in the target"))
+}
+
+#[expect(clippy::too_many_arguments, reason = "a report names everything that was done")]
+fn report(
+    cx: &Context<'_>,
+    args: &Args,
+    snapshot: &Snapshot,
+    plans: &[ConvergePlan],
+    databases: &[(&DatabaseMark, PathBuf)],
+    losses: &[Problem],
+    shown: &str,
+    progress: &Progress<'_>,
+) -> Exit {
+    for loss in losses {
+        progress.problem(loss.clone());
+    }
+    for kept in plans.iter().flat_map(|plan| &plan.kept) {
+        cx.out.insist(&format!(" {} {}: {}\n", Ink::Warn.on('!'), kept.path, kept.why.says()));
+    }
+    let servers = snapshot.databases.len() - databases.len();
+    if servers > 0 && !args.files_only {
+        for mark in snapshot.databases.iter().filter(|mark| mark.kind == DatabaseKind::MySql) {
+            cx.out.remark(&format!(
+                "   database {} is not loaded:  snap restore {} --db {} --into mysql://…\n",
+                mark.name,
+                snapshot.id.short(),
+                mark.name
+            ));
+        }
+    }
+    let (files, bytes): (u64, u64) = plans
+        .iter()
+        .fold((0, 0), |(files, bytes), p| (files + p.counts.write, bytes + p.counts.write_bytes));
+    let exit = if losses.is_empty() { Exit::Ok } else { Exit::Partial };
+    let mark = if losses.is_empty() { Ink::Good.on('✓') } else { Ink::Warn.on('!') };
+    let data = match databases.len() {
+        0 => String::new(),
+        number => format!(" and {}", counted(number as u64, "database", "databases")),
+    };
+    cx.out.print(&format!(
+        "{mark} restored {} ({}){data} below {shown}, verified   {}\n",
+        counted(files, "file", "files"),
+        render::size(bytes),
+        render::took(progress.elapsed()),
+    ));
+    let fields = json!({
+        "snapshot_id": snapshot.id.to_string(),
+        "target": shown,
+        "files_restored": files,
+        "bytes_restored": bytes,
+        "databases_restored": databases.len(),
+        "verified": true,
+        "problems": losses.len(),
+        "total_duration": progress.elapsed().as_secs_f64(),
+    });
+    cx.out.message("summary", Level::Info, &format!("restored below {shown}"), fields);
+    exit
+}
