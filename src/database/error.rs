@@ -110,6 +110,20 @@ pub enum DatabaseError {
         /// What the server said.
         source: Box<mysql::Error>,
     },
+    /// Something of the schema could be there without the account seeing it, so that a dump would
+    /// be short and look whole.
+    #[error("the account could miss {what} of schema {schema}: it lacks the right {right} on it")]
+    Blind {
+        /// The schema.
+        schema: String,
+        /// The right that would lift it.
+        right: &'static str,
+        /// What could be missed.
+        what: &'static str,
+    },
+    /// Another worker of the same reading failed; its error is the one that counts.
+    #[error("stopped because another part failed")]
+    Stopped,
     /// The account may not read a definition, so the object could not be put back.
     #[error("the account may not read the definition of {kind} {name}")]
     UnreadableDefinition {

@@ -6,6 +6,8 @@
 
 mod error;
 mod fact;
+mod fingerprint;
+mod mysql;
 pub mod rows;
 mod sqlite;
 pub mod state;
@@ -219,6 +221,6 @@ pub fn open(
 ) -> Result<Box<dyn Database>, DatabaseError> {
     match address {
         Address::Sqlite(path) => Ok(Box::new(sqlite::Sqlite::new(name.to_owned(), path, options))),
-        Address::MySql(_) => Err(DatabaseError::NotLocal { address: address.to_string() }),
+        Address::MySql(mysql) => Ok(Box::new(mysql::MySql::new(name.to_owned(), mysql, options))),
     }
 }

@@ -180,6 +180,20 @@ crash_points! {
     ObjectRenamed = "object-renamed",
     /// A directory of the repository has new names and is about to be synced.
     DirectoryUnsynced = "directory-unsynced",
+    /// A chunk of a table's rows was read and put.
+    RowsRead = "rows-read",
+    /// A trigger, view or table that a state lacks, or has otherwise, was dropped.
+    ObjectDropped = "object-dropped",
+    /// A table was created and has no rows yet.
+    TableCreated = "table-created",
+    /// A transaction of rows was committed.
+    RowsLoaded = "rows-loaded",
+    /// All views are there, no trigger yet.
+    ViewsCreated = "views-created",
+    /// One trigger was created.
+    TriggerCreated = "trigger-created",
+    /// All triggers are there; nothing was compared yet.
+    TriggersCreated = "triggers-created",
     /// A SQLite image lies aside, not yet synced.
     ImageWritten = "image-written",
     /// It is synced, not yet compared.

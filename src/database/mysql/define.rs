@@ -1,0 +1,177 @@
+//! Drops and creates the objects of a schema, each under the settings it was created with.
+
+use super::blocker::explain;
+use super::definition::{Moved, move_trigger, move_view};
+use super::session::{LOCK_WAIT_S, Session, code_in};
+use super::text::{name, push_hex, qualified};
+use crate::database::state::{Trigger, View};
+use crate::database::{DatabaseError, ObjectKind};
+
+/// No such table, an invalid view: what a view says whose base is not there yet.
+const NOT_THERE_YET: [u16; 3] = [1146, 1356, 1054];
+
+/// A connection that drops and creates in one schema.
+pub(super) struct Definer<'a> {
+    pub(super) session: &'a mut Session,
+    /// Where to.
+    pub(super) schema: &'a str,
+    /// What the schema was called where the state comes from.
+    pub(super) origin: &'a str,
+}
+
+impl Definer<'_> {
+    /// Runs a statement that waits for a lock on the object.
+    fn run(
+        &mut self,
+        doing: &str,
+        kind: ObjectKind,
+        of: &str,
+        sql: &str,
+    ) -> Result<(), DatabaseError> {
+        let done = self.session.run(&format!("{doing} {kind} {of}"), sql);
+        let wanted = format!("the lock on {kind} {of}");
+        done.map_err(|why| explain(why, self.session, &wanted, LOCK_WAIT_S))
+    }
+
+    pub(super) fn drop(&mut self, kind: ObjectKind, of: &str) -> Result<(), DatabaseError> {
+        let what = match kind {
+            ObjectKind::Table => "TABLE",
+            ObjectKind::View => "VIEW",
+            ObjectKind::Trigger => "TRIGGER",
+            ObjectKind::Procedure => "PROCEDURE",
+            ObjectKind::Function => "FUNCTION",
+            ObjectKind::Package => "PACKAGE",
+            ObjectKind::Event => "EVENT",
+            ObjectKind::Sequence => "SEQUENCE",
+            ObjectKind::Schema | ObjectKind::Image => unreachable!("never dropped"),
+        };
+        let sql = format!("DROP {what} IF EXISTS {}", qualified(self.schema, of));
+        self.run("drop", kind, of, &sql)
+    }
+
+    pub(super) fn set_defaults(
+        &mut self,
+        charset: &str,
+        collation: &str,
+    ) -> Result<(), DatabaseError> {
+        let sql = format!(
+            "ALTER DATABASE {} CHARACTER SET = {charset} COLLATE = {collation}",
+            name(self.schema)
+        );
+        let schema = self.schema.to_owned();
+        self.run("change", ObjectKind::Schema, &schema, &sql)
+    }
+
+    pub(super) fn set_counter(
+        &mut self,
+        table: &str,
+        mark: Option<u64>,
+    ) -> Result<(), DatabaseError> {
+        let table_name = qualified(self.schema, table);
+        let sql = format!("ALTER TABLE {table_name} AUTO_INCREMENT = {}", mark.unwrap_or(1));
+        self.run("set the counter of", ObjectKind::Table, table, &sql)
+    }
+
+    /// Creates a table from the server's own text, which names no schema.
+    pub(super) fn create_table(&mut self, table: &str, text: &[u8]) -> Result<(), DatabaseError> {
+        let what = "a table's definition";
+        let text = std::str::from_utf8(text).map_err(|_| DatabaseError::DamagedState { what })?;
+        self.run("create", ObjectKind::Table, table, text)
+    }
+
+    /// Creates views until none is left: each is created once those it stands on are there.
+    pub(super) fn create_views(&mut self, views: &[(String, View)]) -> Result<(), DatabaseError> {
+        let mut left: Vec<_> = views.iter().collect();
+        while !left.is_empty() {
+            let before = left.len();
+            let (mut later, mut first) = (Vec::new(), None);
+            for one in left {
+                match self.create_view(&one.0, &one.1) {
+                    Err(why) if code_in(&why).is_some_and(|code| NOT_THERE_YET.contains(&code)) => {
+                        later.push(one);
+                        first.get_or_insert(why);
+                    }
+                    done => done?,
+                }
+            }
+            if let Some(why) = first.filter(|_| later.len() == before) {
+                return Err(why);
+            }
+            left = later;
+        }
+        Ok(())
+    }
+
+    fn create_view(&mut self, of: &str, view: &View) -> Result<(), DatabaseError> {
+        let text = self.moved(ObjectKind::View, of, view_text(view, self.origin, self.schema))?;
+        self.settings("", &view.client_charset, &view.collation)?;
+        self.run_text("create", ObjectKind::View, of, &text, &view.client_charset)
+    }
+
+    /// Creates a trigger, after those that come before it.
+    pub(super) fn create_trigger(
+        &mut self,
+        of: &str,
+        trigger: &Trigger,
+    ) -> Result<(), DatabaseError> {
+        let text =
+            self.moved(ObjectKind::Trigger, of, trigger_text(trigger, self.origin, self.schema))?;
+        self.settings(&trigger.sql_mode, &trigger.client_charset, &trigger.collation)?;
+        self.run_text("create", ObjectKind::Trigger, of, &text, &trigger.client_charset)
+    }
+
+    fn moved(&self, kind: ObjectKind, of: &str, moved: Moved) -> Result<Vec<u8>, DatabaseError> {
+        if moved.is_whole {
+            return Ok(moved.text);
+        }
+        let (name, schema) = (of.to_owned(), self.origin.to_owned());
+        Err(DatabaseError::NotMappable { kind, name, schema })
+    }
+
+    fn settings(
+        &mut self,
+        sql_mode: &str,
+        charset: &str,
+        collation: &str,
+    ) -> Result<(), DatabaseError> {
+        let sql = format!(
+            "SET SESSION sql_mode = '{sql_mode}', character_set_client = {charset}, \
+             collation_connection = {collation}"
+        );
+        self.session.run("take on the settings of a definition", &sql)
+    }
+
+    /// Runs a text in the bytes of its creator. The driver sends UTF-8 only; what is none is
+    /// handed over in hexadecimal.
+    fn run_text(
+        &mut self,
+        doing: &str,
+        kind: ObjectKind,
+        of: &str,
+        text: &[u8],
+        charset: &str,
+    ) -> Result<(), DatabaseError> {
+        if let Ok(text) = std::str::from_utf8(text) {
+            return self.run(doing, kind, of, text);
+        }
+        let mut sql = format!("EXECUTE IMMEDIATE _{charset} ");
+        push_hex(text, &mut sql);
+        self.run(doing, kind, of, &sql)
+    }
+}
+
+/// A view's text for `schema`: untouched if it comes from a schema of that name.
+pub(super) fn view_text(view: &View, origin: &str, schema: &str) -> Moved {
+    if origin == schema {
+        return Moved { text: view.definition.clone(), is_whole: true };
+    }
+    move_view(&view.definition, origin, schema)
+}
+
+/// The same of a trigger.
+pub(super) fn trigger_text(trigger: &Trigger, origin: &str, schema: &str) -> Moved {
+    if origin == schema {
+        return Moved { text: trigger.definition.clone(), is_whole: true };
+    }
+    move_trigger(&trigger.definition, origin, &trigger.sql_mode)
+}

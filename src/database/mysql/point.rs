@@ -1,0 +1,160 @@
+//! One instant that all connections of a reading see, with the least lock that the server and the
+//! account allow.
+//!
+//! ```text
+//! writers to tables without transactions end and wait    BACKUP STAGE BLOCK_DDL | FTWRL | LOCK TABLES
+//! those tables are locked for reading on a connection of their own
+//! commits wait                                           BACKUP STAGE BLOCK_COMMIT
+//! every reader begins its snapshot
+//! all goes on; only the tables without transactions stay locked until they are read
+//! ```
+//! Without any of these rights there is one reader: its snapshot is one instant by itself, and
+//! tables without transactions are read as they come, which is recorded.
+
+use super::blocker::explain;
+use super::catalog::Catalog;
+use super::server::Server;
+use super::session::{LOCK_WAIT_S, Purpose, Session};
+use super::text::qualified;
+use crate::database::{Consistency, DatabaseError, MySqlAddress};
+
+/// Connections that see one instant.
+pub(super) struct Point {
+    /// Each in a snapshot of its own, all equal.
+    pub(super) readers: Vec<Session>,
+    /// Reads what has no snapshots; holds a read lock on all of it where that was granted.
+    pub(super) still: Option<Session>,
+    pub(super) consistency: Consistency,
+    /// Keeps MySQL 8 from changing definitions, as long as it lives.
+    _instance: Option<Session>,
+}
+
+/// How the instant is held while the snapshots begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rung {
+    BackupStages,
+    GlobalLock,
+    TableLocks,
+    Nothing,
+}
+
+impl Rung {
+    /// The rungs of a server, the least lock first.
+    fn ladder(server: &Server) -> Vec<Self> {
+        let all = [Self::BackupStages, Self::GlobalLock, Self::TableLocks, Self::Nothing];
+        let has = |rung: &Self| *rung != Self::BackupStages || server.has_backup_stages();
+        all.into_iter().filter(has).collect()
+    }
+}
+
+/// Lets up to `readers` connections begin at one instant.
+pub(super) fn open(
+    address: &MySqlAddress,
+    server: &Server,
+    catalog: &Catalog,
+    readers: usize,
+) -> Result<Point, DatabaseError> {
+    for rung in Rung::ladder(server) {
+        match try_rung(rung, address, server, catalog, readers) {
+            // The next rung needs less.
+            Err(DatabaseError::MissingRight { .. }) if rung != Rung::Nothing => {}
+            done => return done,
+        }
+    }
+    unreachable!("the last rung returns whatever it came to")
+}
+
+fn try_rung(
+    rung: Rung,
+    address: &MySqlAddress,
+    server: &Server,
+    catalog: &Catalog,
+    readers: usize,
+) -> Result<Point, DatabaseError> {
+    let lone = rung == Rung::Nothing;
+    let connect = || {
+        let mut session = Session::open(address, Purpose::Read)?;
+        session.choose(&catalog.schema)?;
+        Ok::<_, DatabaseError>(session)
+    };
+    // All connected before anything is locked, so that the lock is short.
+    let mut sessions = Vec::new();
+    for _ in 0..if lone { 1 } else { readers.max(1) } {
+        sessions.push(connect()?);
+    }
+    let unmoving: Vec<&str> = catalog
+        .tables
+        .iter()
+        .filter(|table| !table.is_transactional())
+        .map(|table| table.name.as_str())
+        .collect();
+    let mut still = if unmoving.is_empty() { None } else { Some(connect()?) };
+    let mut holder = connect()?;
+    let mut instance = server.has_instance_lock().then(connect).transpose()?;
+    if let Some(session) = &mut instance {
+        // No DDL while the definitions are read; without the right, comparing them must do.
+        let _ = session.run("stop changes of definitions", "LOCK INSTANCE FOR BACKUP");
+    }
+    hold(rung, &mut holder, catalog)?;
+    if let Some(session) = still.as_mut().filter(|_| !lone) {
+        lock_tables(session, &catalog.schema, &unmoving)?;
+    }
+    if rung == Rung::BackupStages {
+        run(&mut holder, "the right to stop commits", "BACKUP STAGE BLOCK_COMMIT")?;
+    }
+    for session in &mut sessions {
+        session.run("begin a snapshot", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")?;
+    }
+    release(rung, &mut holder)?;
+    let per_table = lone && still.is_some();
+    let consistency = if per_table { Consistency::PerTable } else { Consistency::OnePoint };
+    Ok(Point { readers: sessions, still, consistency, _instance: instance })
+}
+
+fn hold(rung: Rung, holder: &mut Session, catalog: &Catalog) -> Result<(), DatabaseError> {
+    match rung {
+        Rung::BackupStages => {
+            run(holder, "the backup lock", "BACKUP STAGE START")?;
+            run(holder, "the right to stop changes of definitions", "BACKUP STAGE BLOCK_DDL")
+        }
+        Rung::GlobalLock => run(holder, "the global read lock", "FLUSH TABLES WITH READ LOCK"),
+        Rung::TableLocks => {
+            let names: Vec<&str> = catalog.tables.iter().map(|one| one.name.as_str()).collect();
+            lock_tables(holder, &catalog.schema, &names)
+        }
+        Rung::Nothing => Ok(()),
+    }
+}
+
+fn release(rung: Rung, holder: &mut Session) -> Result<(), DatabaseError> {
+    match rung {
+        Rung::BackupStages => holder.run("end the backup lock", "BACKUP STAGE END"),
+        Rung::GlobalLock | Rung::TableLocks => holder.run("unlock the tables", "UNLOCK TABLES"),
+        Rung::Nothing => Ok(()),
+    }
+}
+
+fn lock_tables(session: &mut Session, schema: &str, names: &[&str]) -> Result<(), DatabaseError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<_> =
+        names.iter().map(|name| format!("{} READ", qualified(schema, name))).collect();
+    run(session, "a read lock on the tables", &format!("LOCK TABLES {}", list.join(", ")))
+}
+
+/// Runs a statement that waits for a lock.
+fn run(session: &mut Session, wanted: &str, sql: &str) -> Result<(), DatabaseError> {
+    let done = session.run(&format!("get {wanted}"), sql);
+    done.map_err(|error| {
+        // 1290: the server runs in a mode that forbids it, which is as good as no right.
+        match error {
+            DatabaseError::Statement { doing, source }
+                if super::session::code_of(&source) == Some(1290) =>
+            {
+                DatabaseError::MissingRight { doing, source }
+            }
+            error => explain(error, session, wanted, LOCK_WAIT_S),
+        }
+    })
+}
