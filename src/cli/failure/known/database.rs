@@ -18,9 +18,11 @@ impl Known for DatabaseError {
             | Self::SharedSchema { .. }
             | Self::RowTooLarge { .. }
             | Self::NotMappable { .. } => Code::E0703,
-            Self::MissingRight { .. } | Self::UnreadableDefinition { .. } => Code::E0710,
+            Self::MissingRight { .. } | Self::Blind { .. } | Self::UnreadableDefinition { .. } => {
+                Code::E0710
+            }
             Self::Mismatch { .. } | Self::LoadWarning { .. } => Code::E0705,
-            Self::Statement { .. } | Self::Sqlite { .. } => Code::E0706,
+            Self::Statement { .. } | Self::Sqlite { .. } | Self::Stopped => Code::E0706,
             Self::OtherKind { .. } => Code::E0707,
             Self::LockTimeout { .. } | Self::Held { .. } => Code::E0708,
             Self::ChangedMeanwhile { .. } => Code::E0405,
