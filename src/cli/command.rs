@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use super::failure::Exit;
 use super::{
-    app, backup, check, dump, explain, help, history, init, key, ls, repair, restore, show,
+    app, backup, check, diff, dump, explain, help, history, init, key, ls, repair, restore, show,
     snapshots, version,
 };
 
@@ -108,6 +108,8 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: app::Verb,
     },
+    /// What differs between two snapshots, or between one and the disk
+    Diff(diff::Args),
     /// A snapshot, or a part of it, back onto disk
     Restore(restore::Args),
     /// Look for damage
@@ -160,6 +162,7 @@ pub(super) const ABOUT: &[About] = &[
     app::ADD,
     app::LIST,
     app::SHOW,
+    diff::ABOUT,
     restore::ABOUT,
     check::ABOUT,
     repair::INDEX,

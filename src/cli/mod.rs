@@ -11,6 +11,7 @@ mod command;
 mod config;
 mod confirm;
 mod context;
+mod diff;
 mod directories;
 mod dump;
 mod environment;
@@ -107,6 +108,7 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         Verb::Dump(args) => dump::run(cx, args),
         Verb::App { verb } => app::run(cx, verb),
         Verb::Backup(args) => backup::run(cx, args),
+        Verb::Diff(args) => diff::run(cx, args),
         Verb::Restore(args) => restore::run(cx, args),
         Verb::Check(args) => check::run(cx, args),
         Verb::Repair { verb } => repair::run(cx, verb),
@@ -129,6 +131,7 @@ impl Verb {
             Self::Dump(_) => "dump",
             Self::App { .. } => "app",
             Self::Backup(_) => "backup",
+            Self::Diff(_) => "diff",
             Self::Restore(_) => "restore",
             Self::Check(_) => "check",
             Self::Repair { .. } => "repair",
