@@ -105,19 +105,16 @@ CREATE TRIGGER parent_gone AFTER DELETE ON parent FOR EACH ROW INSERT INTO log (
     schema.load(&sql);
     let size = schema.ask(&format!("SELECT ROUND(SUM(data_length + index_length) / 1000000) FROM information_schema.tables WHERE table_schema = '{}'", schema.name));
     let before = schema.fingerprint();
-    let url = |schema: &crate::server::Schema| {
-        format!("mysql://{}@localhost/{}?socket={}", schema.user, schema.name, schema.server.socket)
-    };
     let run = |args: Vec<std::ffi::OsString>, password: &str| {
         let mut command = world.command(args);
         command.env("MYSQL_PWD", password);
         world.start_command(command).end().ok()
     };
-    let first = run(args!["backup", "--db", url(&schema)], &schema.password);
-    let again = run(args!["backup", "--db", url(&schema)], &schema.password);
+    let first = run(args!["backup", "--db", schema.url()], &schema.password);
+    let again = run(args!["backup", "--db", schema.url()], &schema.password);
     let other = server.schema();
     let restore = run(
-        args!["restore", "latest", "--db", schema.name, "--into", url(&other), "--yes"],
+        args!["restore", "latest", "--db", schema.name, "--into", other.url(), "--yes"],
         &other.password,
     );
     eprintln!(

@@ -24,6 +24,7 @@ mod children;
 mod crash_backup;
 mod crash_upgrade;
 mod damage;
+mod databases;
 mod exits;
 mod faults;
 mod files;

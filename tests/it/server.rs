@@ -150,6 +150,11 @@ impl Schema {
         self.server.load(name, dump);
     }
 
+    /// The schema's address, as a person types it.
+    pub(crate) fn url(&self) -> String {
+        format!("mysql://{}@localhost/{}?socket={}", self.user, self.name, self.server.socket)
+    }
+
     /// The schema's fingerprint, by the oracle.
     pub(crate) fn fingerprint(&self) -> String {
         crate::oracle::schema(&self.server, &self.name)
