@@ -42,6 +42,11 @@ pub(super) struct Nursery {
 }
 
 impl Nursery {
+    /// Children of `app`; its passwords are taken out of all that they say.
+    pub(super) fn of(app: &App, heeds_signals: bool) -> Self {
+        Self { redactor: Redactor::of(app, &[]), heeds_signals }
+    }
+
     /// Runs `command` to its end; its transcript is appended to the step's.
     pub(super) fn run(
         &self,

@@ -90,6 +90,18 @@ impl<'a> Course<'a> {
         step: Step,
         work: impl FnOnce(&mut Self) -> Result<Done<T>, UpgradeError>,
     ) -> Result<T, UpgradeError> {
+        self.heed_signals()?;
+        let heeding =
+            |course: &mut Self| work(course).and_then(|done| course.heed_signals().map(|()| done));
+        self.run_step(step, heeding).map(|(value, _, _)| value)
+    }
+
+    /// Runs a step that nobody can stop any more.
+    pub(super) fn last_step<T>(
+        &mut self,
+        step: Step,
+        work: impl FnOnce(&mut Self) -> Result<Done<T>, UpgradeError>,
+    ) -> Result<T, UpgradeError> {
         self.run_step(step, work).map(|(value, _, _)| value)
     }
 
@@ -100,10 +112,13 @@ impl<'a> Course<'a> {
         inputs: &[&[u8]],
         work: impl FnOnce(&mut Self) -> Result<Done<T>, UpgradeError>,
     ) -> Result<T, UpgradeError> {
+        self.heed_signals()?;
         let key = self.key_of(step, inputs);
         let started = StepStarted { number: step.number(), name: step.name().to_owned(), key };
         self.record(&Event::StepStarted(started))?;
-        let (value, note, took_ms) = self.run_step(step, work)?;
+        let heeding =
+            |course: &mut Self| work(course).and_then(|done| course.heed_signals().map(|()| done));
+        let (value, note, took_ms) = self.run_step(step, heeding)?;
         self.record(&Event::StepFinished(StepFinished {
             number: step.number(),
             name: step.name().to_owned(),
@@ -119,13 +134,12 @@ impl<'a> Course<'a> {
         step: Step,
         work: impl FnOnce(&mut Self) -> Result<Done<T>, UpgradeError>,
     ) -> Result<(T, String, u64), UpgradeError> {
-        self.heed_signals()?;
         self.step = Some(step);
         let (number, name) = (step.number(), step.name().to_owned());
         self.ground.monitor.tell(News::StepStarted { number, name: name.clone() });
         reach(CrashPoint::StepBegins);
         let watch = clock::stopwatch();
-        let worked = work(self).and_then(|done| self.heed_signals().map(|()| done));
+        let worked = work(self);
         let took = watch.elapsed();
         match worked {
             Ok(Done { value, note }) => {

@@ -1,7 +1,7 @@
 //! What a transaction covers: the application's roots and databases, and a snapshot of both.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::app::App;
 use crate::database::{self, Database, DatabaseState, OpenOptions};
@@ -40,10 +40,6 @@ impl Covered {
             sources.push(Source { label: area.label, path: area.path, exclusions });
         }
         Ok(Self { sources, databases: databases(app, scratch_dir)? })
-    }
-
-    pub(super) fn paths(&self) -> Vec<PathBuf> {
-        self.sources.iter().map(|source| source.path.clone()).collect()
     }
 
     /// Makes everything written to the roots durable.

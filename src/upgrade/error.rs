@@ -112,6 +112,12 @@ pub enum UpgradeError {
         /// How.
         source: crate::app::hook::Failure,
     },
+    /// The migrator of numbered SQL files knows SQLite only.
+    #[error("database {database} is no SQLite file, and its SQL files cannot be applied by snap")]
+    NoMigrator {
+        /// Its name in the profile.
+        database: String,
+    },
     /// Processes that the transaction started could not be ended: nothing is undone beside them.
     #[error("what the migration left behind still runs")]
     Outlived(#[source] crate::os::process::Outlived),
@@ -163,13 +169,15 @@ pub enum UpgradeError {
         /// Why.
         why: String,
     },
-    /// Waiting for a repository, a key or a database came to its end.
-    #[error("{what} was not there within {waited_s} s")]
+    /// Waiting for a repository or its key came to its end.
+    #[error("{what} could not be opened within {waited_s} s")]
     StillMissing {
         /// What is missing, and where it should be.
         what: String,
         /// How long was waited.
         waited_s: u64,
+        /// What was said last.
+        source: RepositoryError,
     },
     /// Maintenance or a service could not be put back.
     #[error("the site could not be opened again")]

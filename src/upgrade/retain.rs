@@ -72,7 +72,7 @@ pub(super) fn safety_of(told: &Told) -> Option<ObjectId> {
 }
 
 /// The old and the new release of a transaction.
-fn releases_of(told: &Told) -> Vec<ObjectId> {
+pub(super) fn releases_of(told: &Told) -> Vec<ObjectId> {
     match told.plan.as_ref().map(|plan| &plan.aim) {
         Some(Aim::Upgrade(release)) => {
             let base = release.base.map(|base| base.object());

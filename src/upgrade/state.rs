@@ -141,6 +141,19 @@ impl State {
         }
     }
 
+    /// Whether content may differ from T0, or was decided to.
+    pub const fn has_changed(self) -> bool {
+        match self {
+            Self::Planned | Self::Quiescing | Self::Quiesced | Self::Armed => false,
+            Self::Changing
+            | Self::Committed
+            | Self::RollingBack
+            | Self::RolledBack
+            | Self::Stuck
+            | Self::Closed => true,
+        }
+    }
+
     /// Content must be as at T0, or new by a durable decision.
     const fn may_close(self) -> bool {
         match self {

@@ -118,11 +118,7 @@ pub fn plan(ctx: &Context<'_>, request: &PlanRequest<'_>) -> Result<Plan, Upgrad
         }),
         app: planned_app(app),
         repository: repository.id().to_string(),
-        roots: covered
-            .sources
-            .iter()
-            .map(|source| PlannedRoot { label: source.label.clone(), path: source.path.clone() })
-            .collect(),
+        roots: planned_roots(&covered),
         databases: planned_databases(&mut covered.databases),
         typed: request
             .typed
@@ -155,6 +151,14 @@ pub(super) fn planned_app(app: &App) -> PlannedApp {
         version: app.version.as_str().to_owned(),
         root: app.root.clone(),
     }
+}
+
+pub(super) fn planned_roots(covered: &Covered) -> Vec<PlannedRoot> {
+    let planned = |source: &crate::snapshot::Source| PlannedRoot {
+        label: source.label.clone(),
+        path: source.path.clone(),
+    };
+    covered.sources.iter().map(planned).collect()
 }
 
 pub(super) fn planned_databases(databases: &mut [Box<dyn Database>]) -> Vec<PlannedDatabase> {

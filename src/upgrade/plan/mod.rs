@@ -17,10 +17,12 @@ mod extent;
 mod gather;
 mod ground;
 pub mod judge;
+mod restore;
 pub mod review;
-mod texts;
+pub(super) mod texts;
 
 pub use gather::{PlanRequest, Staged, plan};
+pub use restore::{RestoreRequest, plan_restore};
 
 /// The version of the stored form.
 pub const FORMAT: u32 = 1;

@@ -53,7 +53,10 @@ pub(super) fn reviews(
 }
 
 /// A stored text; `None` if it is too large or no text.
-fn text(repository: &Repository, entry: &Entry) -> Result<Option<String>, UpgradeError> {
+pub(in crate::upgrade) fn text(
+    repository: &Repository,
+    entry: &Entry,
+) -> Result<Option<String>, UpgradeError> {
     let Kind::File { size, content } = entry.kind else { return Ok(None) };
     if size > TEXT_BYTES_MAX {
         return Ok(None);
@@ -71,7 +74,7 @@ fn bytes(repository: &Repository, content: &Content) -> Result<Vec<u8>, UpgradeE
 }
 
 /// The live text is only shown, so one that cannot be read is as good as none.
-fn live_text(app: &App, path: &TreePath, found: &Side) -> Option<String> {
+pub(in crate::upgrade) fn live_text(app: &App, path: &TreePath, found: &Side) -> Option<String> {
     let entry = found.get(path).filter(|entry| size(entry) <= TEXT_BYTES_MAX)?;
     let Kind::File { .. } = entry.kind else { return None };
     let files = crate::app::files::Live::open(&app.root).ok()?;

@@ -37,6 +37,7 @@ impl Known for UpgradeError {
             Self::App(error) | Self::NotReopened(error) => error.code(),
             Self::Plan(_) => Code::E0418,
             Self::NoRelease { .. } => Code::E0501,
+            Self::NoMigrator { .. } => Code::E0303,
             Self::Refused(refusals) => {
                 let gravest = refusals.iter().map(|refusal| refusal.kind).min();
                 gravest.map_or(Code::E0403, refusal_code)
