@@ -30,7 +30,7 @@ pub(super) struct FrameCache {
 
 #[derive(Default)]
 struct Kept {
-    frames: HashMap<(u32, u32), (Arc<Frame>, u64)>,
+    frames: HashMap<(ObjectId, u32), (Arc<Frame>, u64)>,
     bytes: usize,
     clock: u64,
 }
@@ -39,7 +39,7 @@ struct Kept {
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
 impl FrameCache {
-    fn get(&self, key: (u32, u32)) -> Option<Arc<Frame>> {
+    fn get(&self, key: (ObjectId, u32)) -> Option<Arc<Frame>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clock += 1;
         let now = kept.clock;
@@ -48,7 +48,7 @@ impl FrameCache {
         Some(Arc::clone(frame))
     }
 
-    fn keep(&self, key: (u32, u32), frame: &Arc<Frame>) {
+    fn keep(&self, key: (ObjectId, u32), frame: &Arc<Frame>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clock += 1;
         let now = kept.clock;
@@ -124,11 +124,11 @@ pub(super) fn damaged_frame(pack: &ObjectId, number: u32, what: &str) -> Reposit
 impl Repository {
     /// The frame at `place`, decoded once for all who ask soon.
     pub fn frame(&self, place: &Place) -> Result<Arc<Frame>, RepositoryError> {
-        let key = (place.pack, place.frame);
+        let pack = self.inner.index()?.packs[place.pack as usize];
+        let key = (pack.id, place.frame);
         if let Some(frame) = self.inner.frames.get(key) {
             return Ok(frame);
         }
-        let pack = self.inner.index()?.packs[place.pack as usize];
         let at = (place.offset, place.sealed_bytes);
         let payload = self.inner.read_frame(pack, place.frame, at, Freshness::Cached)?;
         let frame = Arc::new(Frame { pack: pack.id, number: place.frame, payload });

@@ -5,6 +5,7 @@
 
 use minicbor::{Decode, Encode};
 
+use super::backend::Freshness;
 use super::error::RepositoryError;
 use super::id::ObjectId;
 use super::object::ObjectKind;
@@ -64,10 +65,28 @@ impl Repository {
         kind: RecordKind,
         id: &ObjectId,
     ) -> Result<Option<Vec<u8>>, RepositoryError> {
+        self.record_from(kind, id, Freshness::Cached)
+    }
+
+    /// The same, read from the medium, past the page cache.
+    pub fn read_back_record(
+        &self,
+        kind: RecordKind,
+        id: &ObjectId,
+    ) -> Result<Option<Vec<u8>>, RepositoryError> {
+        self.record_from(kind, id, Freshness::Medium)
+    }
+
+    fn record_from(
+        &self,
+        kind: RecordKind,
+        id: &ObjectId,
+        freshness: Freshness,
+    ) -> Result<Option<Vec<u8>>, RepositoryError> {
         if self.inner.backend.stat(kind.object(), &id.to_string())?.is_none() {
             return Ok(None);
         }
-        self.inner.get_sealed(kind.object(), id).map(Some)
+        self.inner.get_sealed_from(kind.object(), id, freshness).map(Some)
     }
 
     /// Writes a record under a new name; durable on return. Snapshots go through `Writer::commit`.

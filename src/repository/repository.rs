@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::backend::Backend;
+use super::backend::{Backend, Freshness, Range};
 use super::chunker::Chunker;
 use super::error::RepositoryError;
 use super::format::Config;
@@ -81,10 +81,18 @@ impl Inner {
         kind: ObjectKind,
         name: &ObjectId,
     ) -> Result<Vec<u8>, RepositoryError> {
-        use super::backend::{Freshness, Range};
+        self.get_sealed_from(kind, name, Freshness::Cached)
+    }
+
+    pub(super) fn get_sealed_from(
+        &self,
+        kind: ObjectKind,
+        name: &ObjectId,
+        freshness: Freshness,
+    ) -> Result<Vec<u8>, RepositoryError> {
         let mut bytes = Vec::new();
         let text = name.to_string();
-        self.backend.read(kind, &text, Range::All, Freshness::Cached, &mut bytes)?;
+        self.backend.read(kind, &text, Range::All, freshness, &mut bytes)?;
         object::open(&self.sealer(kind, name), kind, &text, &bytes)
     }
 

@@ -82,15 +82,12 @@ impl Inner {
 }
 
 impl Repository {
-    /// Reads every chunk of these packs, with all cores; the first error ends it.
-    pub(super) fn verify_packs(
-        &self,
-        packs: &[ObjectId],
-        freshness: Freshness,
-    ) -> Result<(), RepositoryError> {
+    /// Reads packs back from the medium, past the page cache; decodes and hashes every chunk, with
+    /// all cores. The first error ends it.
+    pub fn read_back(&self, packs: &[ObjectId]) -> Result<(), RepositoryError> {
         packs.iter().try_for_each(|id| {
-            let whole = self.inner.read_footer(id, freshness)?;
-            self.verify_frames(&whole, freshness)
+            let whole = self.inner.read_footer(id, Freshness::Medium)?;
+            self.verify_frames(&whole, Freshness::Medium)
         })
     }
 

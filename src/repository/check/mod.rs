@@ -132,6 +132,14 @@ impl CheckReport {
             RepositoryError::TooNew { object, version } => {
                 self.find(severity, object, format!("it says it has format {version}"));
             }
+            RepositoryError::Io { path, source, .. } => {
+                // What cannot be read is as lost as what is wrong, and the rest is worth knowing.
+                self.find(
+                    severity,
+                    path.display().to_string(),
+                    format!("cannot be read: {source}"),
+                );
+            }
             other => return Err(other),
         }
         Ok(())

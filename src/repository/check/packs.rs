@@ -76,6 +76,9 @@ impl Inner {
             Err(error @ RepositoryError::Damaged { .. }) => {
                 return Ok(LookedAt::Footless(error, self.scan(id)?));
             }
+            Err(error @ RepositoryError::Io { .. }) => {
+                return Ok(LookedAt::Footless(error, Scanned::default()));
+            }
             Err(error) => return Err(error),
         };
         let mut errors = Vec::new();
@@ -84,7 +87,9 @@ impl Inner {
                 let frame = u32::try_from(number).expect("a pack is bounded");
                 match self.verify_frame(&whole, number, first, Freshness::Cached) {
                     Ok(()) => {}
-                    Err(error @ RepositoryError::Damaged { .. }) => errors.push((frame, error)),
+                    Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::Io { .. })) => {
+                        errors.push((frame, error));
+                    }
                     Err(error) => return Err(error),
                 }
                 let bytes = whole.contents.frames[number].sealed_bytes;

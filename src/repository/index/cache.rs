@@ -24,7 +24,7 @@ const TEMP: &str = "new-";
 /// So many files of one size are merged.
 const SAME_SIZE_MAX: usize = 4;
 /// Tables up to this, together, are read into memory; look-ups in larger ones read the file.
-const MEMORY_BYTES_MAX: u64 = 48 << 20;
+pub(super) const MEMORY_BYTES_MAX: u64 = 48 << 20;
 
 /// The directory of one repository's opened segments.
 pub(super) struct Cache {
@@ -50,13 +50,16 @@ impl Cache {
 
     /// All files that cover only segments that are `listed`, none of them twice. Other files go:
     /// they cover segments that no longer exist, are torn, or are doubles.
-    pub(super) fn load(&self, listed: &BTreeSet<ObjectId>) -> io::Result<Vec<Kept>> {
+    pub(super) fn load(
+        &self,
+        listed: &BTreeSet<ObjectId>,
+        memory_left: &mut u64,
+    ) -> io::Result<Vec<Kept>> {
         let mut kept: Vec<Kept> = Vec::new();
         let mut covered = BTreeSet::new();
-        let mut memory_left = MEMORY_BYTES_MAX;
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
-            let found = self.read(&path, &mut memory_left)?;
+            let found = self.read(&path, memory_left)?;
             match found.filter(|found| {
                 found.covers.is_subset(listed) && found.covers.is_disjoint(&covered)
             }) {
@@ -75,6 +78,7 @@ impl Cache {
         &self,
         tables: &[&Table],
         covers: &BTreeSet<ObjectId>,
+        memory_left: &mut u64,
     ) -> io::Result<Option<Kept>> {
         let name = ObjectId::random().to_string();
         let temp = self.dir.join(format!("{TEMP}{name}"));
@@ -95,11 +99,15 @@ impl Cache {
         out.write_all(&MAGIC)?;
         out.flush()?;
         file::rename_over(&temp, &path)?;
-        self.read(&path, &mut { MEMORY_BYTES_MAX })
+        self.read(&path, memory_left)
     }
 
     /// Merges files of one size while there are too many of it.
-    pub(super) fn settle(&self, mut kept: Vec<Kept>) -> io::Result<Vec<Kept>> {
+    pub(super) fn settle(
+        &self,
+        mut kept: Vec<Kept>,
+        memory_left: &mut u64,
+    ) -> io::Result<Vec<Kept>> {
         loop {
             kept.sort_by_key(|file| file.table.chunks);
             let level = |file: &Kept| file.table.chunks.max(1).ilog2() / 2;
@@ -110,7 +118,8 @@ impl Cache {
             let many: Vec<Kept> = kept.drain(first..first + SAME_SIZE_MAX).collect();
             let tables: Vec<&Table> = many.iter().map(|file| &file.table).collect();
             let covers = many.iter().flat_map(|file| file.covers.iter().copied()).collect();
-            if let Some(merged) = self.keep(&tables, &covers)? {
+            *memory_left += tables.iter().map(|table| table.memory_bytes()).sum::<u64>();
+            if let Some(merged) = self.keep(&tables, &covers, memory_left)? {
                 kept.push(merged);
             }
             for file in &many {

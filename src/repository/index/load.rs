@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::cache::{Cache, Kept};
+use super::cache::{Cache, Kept, MEMORY_BYTES_MAX};
 use super::{Bytes, Index, Table, merge};
 use crate::repository::error::RepositoryError;
 use crate::repository::id::ObjectId;
@@ -21,12 +21,20 @@ pub(in crate::repository) struct Shelf {
     cache_dir: Option<PathBuf>,
 }
 
-#[derive(Default)]
 struct State {
     index: Option<Arc<Index>>,
+    /// So much of the index may still be held in memory.
+    memory_left: u64,
     /// The segments in it, the damaged ones too.
     covered: BTreeSet<ObjectId>,
     damaged: Vec<String>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (covered, damaged) = (BTreeSet::new(), Vec::new());
+        Self { index: None, memory_left: MEMORY_BYTES_MAX, covered, damaged }
+    }
 }
 
 /// Fetched segments are merged when they come to so many bytes.
@@ -84,7 +92,7 @@ impl Inner {
         if !state.covered.insert(id) {
             return Ok(());
         }
-        let tables = self.keep(vec![(id, table)]);
+        let tables = self.keep(vec![(id, table)], &mut state.memory_left);
         if let Some(index) = &mut state.index {
             Arc::make_mut(index).add_all(tables);
         }
@@ -108,8 +116,8 @@ impl Inner {
     fn load_kept(&self, state: &mut State, listed: &BTreeSet<ObjectId>) -> Index {
         let mut index = Index::default();
         let kept = self.cache().and_then(|cache| {
-            let kept = cache.load(listed).ok()?;
-            cache.settle(kept).ok()
+            let kept = cache.load(listed, &mut state.memory_left).ok()?;
+            cache.settle(kept, &mut state.memory_left).ok()
         });
         for Kept { covers, table, .. } in kept.unwrap_or_default() {
             state.covered.extend(covers);
@@ -135,18 +143,20 @@ impl Inner {
                 }
                 // A damaged segment must not keep the sound ones from being used, nor a repair
                 // from being made. What only it names is missing, and said to be.
-                Err(RepositoryError::Damaged { object, what }) => {
-                    state.damaged.push(format!("{object} is damaged: {what}"));
+                // A format that is really newer comes with a feature, which was asked for before.
+                Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::TooNew { .. })) => {
+                    state.damaged.push(error.to_string())
                 }
                 Err(error) => return Err(error),
             }
             state.covered.insert(*id);
             if bytes > FETCHED_BYTES_MAX {
                 bytes = 0;
-                index.add_all(self.keep(std::mem::take(&mut fetched)));
+                let tables = std::mem::take(&mut fetched);
+                index.add_all(self.keep(tables, &mut state.memory_left));
             }
         }
-        index.add_all(self.keep(fetched));
+        index.add_all(self.keep(fetched, &mut state.memory_left));
         Ok(())
     }
 
@@ -163,13 +173,14 @@ impl Inner {
     }
 
     /// Makes one table of several, kept in the cache if there is one that works.
-    fn keep(&self, tables: Vec<(ObjectId, Table)>) -> Vec<Table> {
+    fn keep(&self, tables: Vec<(ObjectId, Table)>, memory_left: &mut u64) -> Vec<Table> {
         if tables.is_empty() {
             return Vec::new();
         }
         let parts: Vec<&Table> = tables.iter().map(|(_, table)| table).collect();
         let covers = tables.iter().map(|(id, _)| *id).collect();
-        let kept = self.cache().and_then(|cache| cache.keep(&parts, &covers).ok().flatten());
+        let kept =
+            self.cache().and_then(|cache| cache.keep(&parts, &covers, memory_left).ok().flatten());
         if let Some(kept) = kept {
             return vec![kept.table];
         }

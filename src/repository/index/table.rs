@@ -158,6 +158,14 @@ impl Table {
         }))
     }
 
+    /// How much memory its bytes take.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        match &self.bytes {
+            Bytes::Memory(bytes) => bytes.len() as u64,
+            Bytes::File(_) => 0,
+        }
+    }
+
     /// The rows of `id`, the first in pack order first.
     pub(in crate::repository) fn rows(&self, id: &ChunkId) -> io::Result<Vec<Row>> {
         let (mut number, end) = self.bucket(id);

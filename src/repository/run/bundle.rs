@@ -1,6 +1,7 @@
 //! One worker's bundle: chunks on their way into one frame.
 
 use std::io::Read;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::open_pack::OpenPack;
@@ -44,8 +45,8 @@ impl<'w> Bundle<'w> {
 
     /// Reads content once and stores its pieces; where they are, and how many bytes there were.
     ///
-    /// Chunk lists go where the chunks go. An error of the reader is
-    /// [`RepositoryError::Source`], after which the bundle may still be used.
+    /// An error of the reader is [`RepositoryError::Source`], after which the bundle may still be
+    /// used.
     pub fn put_content(
         &mut self,
         reader: &mut dyn Read,
@@ -102,7 +103,25 @@ impl Sink for Feed<'_> {
     }
 
     fn list(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
-        self.put(plain)
+        self.writer.put_list(plain)
+    }
+}
+
+impl Writer<'_> {
+    /// Stores a chunk list, in a bundle that all workers share.
+    fn put_list(&self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
+        let mut lists = self.run.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffers = lists.get_or_insert_with(|| self.run.buffers());
+        Feed { writer: self, class: PackClass::Metadata, buffers }.put(plain)
+    }
+
+    /// Hands over the lists that wait.
+    pub(super) fn flush_lists(&self) -> Result<(), RepositoryError> {
+        let mut lists = self.run.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *lists {
+            None => Ok(()),
+            Some(buffers) => Feed { writer: self, class: PackClass::Metadata, buffers }.flush(),
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Run {
     closed: Mutex<Closed>,
     failed: Mutex<Option<String>>,
     buffers: Mutex<Vec<Buffers>>,
+    /// Chunk lists of all workers: metadata, met now and then among data.
+    pub(super) lists: Mutex<Option<Buffers>>,
 }
 
 /// Packs with their names, in whose directories no sync has happened yet.
@@ -89,6 +91,7 @@ impl Run {
             closed: Mutex::default(),
             failed: Mutex::default(),
             buffers: Mutex::default(),
+            lists: Mutex::default(),
         }
     }
 

@@ -10,7 +10,6 @@ use super::bundle::Bundle;
 use super::closer::{self, Job};
 use super::open_pack::OpenPack;
 use super::state::Run;
-use crate::repository::backend::Freshness;
 use crate::repository::error::RepositoryError;
 use crate::repository::format::FeatureClass;
 use crate::repository::id::ObjectId;
@@ -117,6 +116,7 @@ impl Writer<'_> {
     /// Makes durable what the finished bundles hold, and publishes the index of it.
     pub fn sync(&self) -> Result<Written, RepositoryError> {
         self.run.must_be_sound()?;
+        self.flush_lists()?;
         if self.run.counts.unfinished.load(Ordering::Acquire) != 0 {
             return Err(RepositoryError::RunFailed { what: "a bundle is not finished".to_owned() });
         }
@@ -127,9 +127,9 @@ impl Writer<'_> {
         Ok(Written { packs: self.run.take_written() })
     }
 
-    /// Reads packs back from the medium, past the page cache; decodes and hashes every chunk.
+    /// As [`Repository::read_back`].
     pub fn read_back(&self, packs: &[ObjectId]) -> Result<(), RepositoryError> {
-        self.repository.verify_packs(packs, Freshness::Medium)
+        self.repository.read_back(packs)
     }
 
     /// Makes the snapshot exist, with `record` as its body: the sole commit point.
@@ -170,7 +170,9 @@ impl Writer<'_> {
 
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
-        // The closer ends when its last sender goes; what it cannot close any more is garbage.
+        // Packs that still wait are not worth their syncs. After a commit none does.
+        self.run.fail_for("it was given up".to_owned());
+        // The closer ends when its last sender goes.
         let (nobody, _) = bounded(0);
         self.closer = nobody;
         if let Some(thread) = self.thread.take() {
