@@ -237,6 +237,10 @@ fn what_is_left_out_is_not_in_the_digest_nor_is_the_time_it_changes() {
     world.write("big/huge", "other");
     world.write("app/tmp/cache/sub/z", "more");
     world.write("data/.snap-0123abcd-7", "ours");
+    let app = Dir::open_root(&world.tree().join("app")).unwrap();
+    let time = app.stat_self().unwrap().mtime;
+    world.write("app/.snap-0123abcd-8", "ours");
+    app.at().set_mtime(time).unwrap();
     let after = world.take_with(rules.clone(), None, &Recorder::default());
     assert_eq!(after.files_digest, before.files_digest);
     assert_ne!(after.annex, before.annex, "the times and the guarded listing are in the annex");
@@ -288,9 +292,4 @@ fn nasty_names_and_depths_are_taken_whole() {
     assert!(paths.is_sorted());
     assert!(paths.iter().any(|path| path.as_bytes().len() > 4096 * 4));
     assert!(paths.iter().any(|path| path.name() == std::ffi::OsStr::new("loop").as_bytes()));
-    // The deep tree cannot be removed by path at once.
-    let mut at = world.tree();
-    while at.as_os_str().len() < 4000 && at.join("d".repeat(60)).exists() {
-        at.push("d".repeat(60));
-    }
 }

@@ -43,7 +43,9 @@ pub enum Treatment {
     Covered,
     /// A directory that is listed, while its inside is not.
     SkipContent,
-    /// Not part of the tree at all, nor is the time of the directory that holds it.
+    /// Not part of the tree at all, nor is the time of the directory that holds it. (What carries
+    /// our own token is left out alone: it is there before and not after, or the reverse, and
+    /// whoever makes or removes it puts the directory's time back.)
     LeftOut,
 }
 

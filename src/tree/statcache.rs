@@ -8,8 +8,9 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::wire::{Reader, Writer};
 use super::{BadObject, Entry, Mtime, manifest};
@@ -240,11 +241,31 @@ impl StatCacheWriter {
     }
 }
 
-/// Creates a file for a cache beside its place, under a name that nobody else uses.
-pub fn create_beside(path: &Path) -> io::Result<(File, std::path::PathBuf)> {
-    let temp = path.with_extension(format!("new-{}", std::process::id()));
+/// Creates a file for a cache beside its place, under a name that nobody else uses. What killed
+/// processes left there goes.
+pub fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let pid = std::process::id();
+    if serial == 0 {
+        remove_orphans(path);
+    }
+    let temp = path.with_extension(format!("new-{pid}-{serial}"));
     file::remove(&temp)?; // of a process with our number, killed at this
     Ok((file::create_new(&temp, 0o600)?, temp))
+}
+
+/// Removes unfinished caches of processes that are gone. If it cannot be done, they lie there.
+fn remove_orphans(path: &Path) {
+    let listing = path.parent().and_then(|dir| dir.read_dir().ok());
+    for entry in listing.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let maker = name.to_str().and_then(|name| name.split_once(".new-"));
+        let maker = maker.and_then(|(_, rest)| rest.split('-').next()?.parse::<u32>().ok());
+        if maker.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = file::remove(&entry.path());
+        }
+    }
 }
 
 impl Place {

@@ -491,3 +491,113 @@ fn leftovers_of_a_transaction_are_known_by_their_token() {
     assert_eq!(names, ["", ".snap-ffff0000-1", "f"].map(PathBuf::from));
     assert_eq!(fs::metadata(&tree).unwrap().mtime_nsec(), time);
 }
+
+/// A small tree with something of every kind of work, and a place to be killed at.
+fn small(world: &World) {
+    let tree = world.tree();
+    for n in 0..4 {
+        world.write(&format!("d{n}/file"), format!("bytes {n}"));
+    }
+    world.write("was-dir/x", "x");
+    world.write("was-file", "file");
+    world.write("moved/away", "dear");
+    symlink("target", tree.join("link")).unwrap();
+    world.write("one", "shared");
+    fs::hard_link(tree.join("one"), tree.join("two")).unwrap();
+    times(&tree);
+}
+
+fn small_havoc(world: &World) {
+    let tree = world.tree();
+    world.write("d0/file", "edited");
+    mode(&tree.join("d1"), 0o700);
+    mode(&tree.join("d2/file"), 0o600);
+    fs::remove_dir_all(tree.join("d3")).unwrap();
+    fs::remove_dir_all(tree.join("was-dir")).unwrap();
+    world.write("was-dir", "a file now");
+    fs::remove_file(tree.join("was-file")).unwrap();
+    world.write("was-file/deep/er", "a directory now");
+    world.write("more/and/more", "extra");
+    fs::remove_file(tree.join("link")).unwrap();
+    symlink("elsewhere", tree.join("link")).unwrap();
+    fs::remove_file(tree.join("two")).unwrap();
+    world.write("two", "alone");
+}
+
+/// The process that is killed: it puts the tree back, and dies where it was told.
+#[test]
+#[ignore = "run by the test that kills it"]
+fn die_while_converging() {
+    use crate::os::crash::{self, Ordered};
+    let (Ok(place), Ok(at)) = (std::env::var("SNAP_TEST_PLACE"), std::env::var("SNAP_TEST_AT"))
+    else {
+        return;
+    };
+    let place = PathBuf::from(place);
+    let unlock = place.join("key");
+    let unlock = crate::repository::Unlock::KeyFile(&unlock);
+    let repository =
+        crate::repository::Repository::open(&place.join("repository"), &unlock, None).unwrap();
+    let snapshot = crate::snapshot::list(&repository).unwrap().remove(0);
+    let (none, tree) = (Exclusions::default(), place.join("tree"));
+    let request = Request {
+        wanted: &snapshot.roots[0],
+        annex: None,
+        path: &tree,
+        exclusions: &none,
+        deletes: Deletes::All,
+        keep_links_to_directories: false,
+        include: None,
+        memory: Memory::default(),
+    };
+    let monitor = Recorder::default();
+    let plan = plan(&repository, &request, &monitor).unwrap();
+    crash::arm(Ordered::parse(&at).unwrap());
+    act(&repository, &plan, TOKEN, &monitor).unwrap();
+}
+
+#[test]
+fn killed_at_every_point_and_called_again_it_ends_the_same() {
+    use std::os::unix::process::ExitStatusExt;
+    let points = [
+        "converge-written",
+        "converge-synced",
+        "converge-renamed",
+        "converge-deleted",
+        "converge-metadata",
+        "converge-done",
+    ];
+    let world = World::new();
+    small(&world);
+    let before = portrait(&world.tree());
+    let snapshot = world.take(&Recorder::default());
+    let tree = world.tree();
+    let kill = |at: &str| {
+        let name = "snapshot::converge::tests::die_while_converging";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args([name, "--exact", "--ignored"]);
+        child.env("SNAP_TEST_PLACE", world.place.path()).env("SNAP_TEST_AT", at);
+        child.output().unwrap().status
+    };
+    let mut kills = 0;
+    for point in points {
+        for hit in 1.. {
+            small_havoc(&world);
+            let at = format!("{point}:{hit}");
+            let status = kill(&at);
+            if status.signal() == Some(9) {
+                kills += 1;
+                // The run that mends it may die as well; the one after needs only the repository.
+                kill("converge-renamed:2");
+                converge(&world, &wanted(&snapshot, &world, &tree));
+            } else {
+                assert!(status.success(), "{at}: {status}");
+            }
+            assert_eq!(portrait(&tree), before, "{at}");
+            if status.success() {
+                break;
+            }
+        }
+    }
+    assert!(kills >= 20, "only {kills} kills");
+}

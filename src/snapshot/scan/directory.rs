@@ -138,6 +138,8 @@ impl Scan<'_, '_> {
         };
         let is_dir = stat.kind == FileKind::Directory;
         match self.treat(node, name, &stat) {
+            // What we leave ourselves comes and goes, and whoever makes it puts the time back.
+            Treatment::LeftOut if is_ours(name) => return Ok(Look::Nothing),
             Treatment::LeftOut => {
                 node.holds_left_out.store(true, Ordering::Relaxed);
                 self.note_guarded(node, dir, name);
