@@ -37,9 +37,9 @@ pub(super) fn migrate(
     let vars = app.vars_for(&to, &course.number().to_string());
     nursery.hooks(course, app, &vars, HookPoint::BeforeMigrate)?;
     let live = Live::open(&app.root)?;
-    let account = app.account(&live)?;
     let mut ran = 0;
     for step in app.profile.migrate.iter().filter(|step| runs(step, app, release)) {
+        let account = app.account(&live)?;
         let prompts = prompts(step, options);
         let command = Command {
             what: format!("migration {}", ran + 1),

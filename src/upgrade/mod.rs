@@ -32,6 +32,8 @@ mod signals;
 pub mod state;
 pub mod step;
 pub mod stored;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod wanted;
 mod wish;
