@@ -145,7 +145,7 @@ impl Inner {
                 // from being made. What only it names is missing, and said to be.
                 // A format that is really newer comes with a feature, which was asked for before.
                 Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::TooNew { .. })) => {
-                    state.damaged.push(error.to_string())
+                    state.damaged.push(error.to_string());
                 }
                 Err(error) => return Err(error),
             }

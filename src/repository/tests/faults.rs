@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use super::memory::Memory;
 use super::*;
 
-fn memory_world() -> (Memory, SecretString) {
+pub(super) fn memory_world() -> (Memory, SecretString) {
     let memory = Memory::new();
     let passphrase = SecretString::from("p");
     let options = InitOptions { passphrase: Some(&passphrase), argon: CHEAP, ..Default::default() };
@@ -11,7 +11,7 @@ fn memory_world() -> (Memory, SecretString) {
     (memory, passphrase)
 }
 
-fn open(memory: &Memory, passphrase: &SecretString) -> Repository {
+pub(super) fn open(memory: &Memory, passphrase: &SecretString) -> Repository {
     let backend = Box::new(memory.clone());
     let unlock = Unlock::Passphrase(passphrase);
     Repository::open_in(backend, PathBuf::from("memory"), &unlock, None).unwrap()

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::faults::{memory_world, open};
 use super::*;
 
 #[test]
@@ -139,9 +140,9 @@ proptest! {
 
     #[test]
     fn any_chunks_come_back(chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..3000), 0..60)) {
-        let world = World::new();
-        let ids = world.commit(&chunks);
-        let again = world.reopen().unwrap();
+        let (memory, passphrase) = memory_world();
+        let ids = commit(&open(&memory, &passphrase), &chunks);
+        let again = open(&memory, &passphrase);
         for (chunk, id) in chunks.iter().zip(ids) {
             prop_assert_eq!(again.hash(chunk), id);
             prop_assert_eq!(&again.get(&id).unwrap(), chunk);
