@@ -1,6 +1,7 @@
 //! Finding applications, making them known, and saying what is wrong with a profile.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::run::args;
 use crate::site::Notes;
@@ -54,7 +55,6 @@ fn a_profile_that_is_wrong_names_file_line_and_the_nearest_key() {
 fn a_profile_that_others_may_write_is_refused() {
     let (world, _site) = World::with_notes();
     let file = world.path("config/apps.d/notes.toml");
-    use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o622)).expect("ours");
     let run = world.snap(["app", "show", "notes"]);
     assert_ne!(run.code(), 0, "{run}");
