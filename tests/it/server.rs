@@ -84,13 +84,27 @@ impl Server {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("t{}_{count}", std::process::id());
+        let user = format!("u{}_{count}", std::process::id());
         let password = format!("pw-{:x}-canary", rand_bits());
         for host in ["localhost", "127.0.0.1"] {
-            self.ask(&format!("CREATE USER '{name}'@'{host}' IDENTIFIED BY '{password}'"));
-            self.ask(&format!("GRANT ALL ON `{name}`.* TO '{name}'@'{host}'"));
+            self.ask(&format!("CREATE USER '{user}'@'{host}' IDENTIFIED BY '{password}'"));
+            self.ask(&format!("GRANT ALL ON `{name}`.* TO '{user}'@'{host}'"));
         }
         self.ask(&format!("CREATE DATABASE `{name}` CHARACTER SET utf8mb4"));
-        Schema { server: self.clone(), user: name.clone(), name, password }
+        Schema { server: self.clone(), name, user: user.clone(), password, account: user }
+    }
+
+    /// An empty schema in which the account of `other` may do everything: one that another
+    /// account's views and triggers can be made in, as their definer.
+    pub(crate) fn schema_of(&self, other: &Schema) -> Schema {
+        let mut schema = self.schema();
+        let (name, user) = (&schema.name, &other.user);
+        for host in ["localhost", "127.0.0.1"] {
+            self.ask(&format!("GRANT ALL ON `{name}`.* TO '{user}'@'{host}'"));
+        }
+        schema.user.clone_from(&other.user);
+        schema.password.clone_from(&other.password);
+        schema
     }
 }
 
@@ -114,6 +128,8 @@ pub(crate) struct Schema {
     pub(crate) name: String,
     pub(crate) user: String,
     pub(crate) password: String,
+    /// The account made with this schema, and dropped with it.
+    account: String,
 }
 
 impl Schema {
@@ -163,9 +179,9 @@ impl Schema {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let (name, user) = (&self.name, &self.user);
+        let (name, account) = (&self.name, &self.account);
         let sql = format!(
-            "DROP DATABASE IF EXISTS `{name}`; DROP USER IF EXISTS '{user}'@'localhost', '{user}'@'127.0.0.1'"
+            "DROP DATABASE IF EXISTS `{name}`; DROP USER IF EXISTS '{account}'@'localhost', '{account}'@'127.0.0.1'"
         );
         let mut command = self.server.client("mariadb");
         // A test that failed because the server died must not fail a second time here.

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::run::{Run, Running};
+use crate::server::Schema;
 use crate::site::{Notes, Passbolt};
 use crate::stage::write;
 
@@ -86,6 +87,17 @@ impl World {
             environment.push(("SNAP_TEST_RUN".into(), mark));
         }
         environment
+    }
+
+    /// Runs `snap ARGS` with the password of `schema` in a file of its owner's alone.
+    #[track_caller]
+    pub(crate) fn snap_as(&self, schema: &Schema, args: Vec<OsString>) -> Run {
+        let file = self.path(format!("{}.password", schema.name));
+        write(&file, &schema.password);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
+        let mut command = self.command(args);
+        command.env("SNAP_DB_PASSWORD_FILE", file);
+        self.start_command(command).end()
     }
 
     /// Starts `snap ARGS` and does not wait.

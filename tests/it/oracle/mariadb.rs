@@ -23,13 +23,16 @@ pub(crate) fn schema(server: &Server, name: &str) -> String {
         "SELECT table_name FROM information_schema.tables WHERE table_schema = '{name}' AND table_type = 'BASE TABLE' ORDER BY 1"
     ));
     for table in tables.lines() {
-        let sum = server.ask(&format!("CHECKSUM TABLE `{name}`.`{table}` EXTENDED"));
+        let sum =
+            server.ask(&format!("CHECKSUM TABLE `{name}`.`{}` EXTENDED", table.replace('`', "``")));
         let _ = writeln!(text, "checksum {}", sum.trim().replace(&format!("{name}."), ""));
     }
     for question in CATALOGUE {
         let answer = server.ask(&question.replace("{}", name));
-        // The same schema under another name is the same schema.
-        text.push_str(&answer.replace(name, "SCHEMA"));
+        // The same schema under another name is the same schema. And SHOW CREATE TABLE names Aria's
+        // default, which the catalogue then shows for whatever was made from that text.
+        let answer = answer.replace(name, "SCHEMA").replace("page_checksum=1 ", "");
+        text.push_str(&answer);
     }
     text
 }
