@@ -7,8 +7,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use super::failure::Exit;
 use super::{
-    app, backup, check, diff, dump, explain, help, history, init, key, ls, repair, restore, show,
-    snapshots, version,
+    app, backup, check, diff, dump, explain, help, history, init, key, ls, recover, repair,
+    restore, rollback, show, snapshots, version,
 };
 
 /// Point-in-time backups of web applications, and upgrades that undo themselves.
@@ -127,6 +127,10 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: key::Verb,
     },
+    /// Take a finished transaction back
+    Rollback(rollback::Args),
+    /// Settle what was cut off
+    Recover(recover::Args),
     /// What was done to the applications of this machine
     #[command(alias = "log")]
     History(history::Args),
@@ -170,6 +174,8 @@ pub(super) const ABOUT: &[About] = &[
     key::ADD,
     key::REMOVE,
     key::EXPORT,
+    rollback::ABOUT,
+    recover::ABOUT,
     history::ABOUT,
     show::ABOUT,
     help::ABOUT,
@@ -258,10 +264,7 @@ mod tests {
                     line = line.replace(blank, value);
                 }
                 // Verbs of transactions, which come next.
-                if ["snap plan", "snap recover", "snap demo"]
-                    .iter()
-                    .any(|verb| line.starts_with(verb))
-                {
+                if ["snap plan", "snap demo"].iter().any(|verb| line.starts_with(verb)) {
                     continue;
                 }
                 assert!(help::parses(&line), "fix of {code:?} does not parse: {line}");

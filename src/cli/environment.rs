@@ -38,6 +38,7 @@ pub(super) const READ: &[(&str, &str)] = &[
     ("LC_ALL", "with LC_CTYPE and LANG: not UTF-8 means --ascii"),
     ("LC_CTYPE", "see LC_ALL"),
     ("LANG", "see LC_ALL"),
+    ("SUDO_USER", "who called sudo: for the history"),
     ("HOME", "where the user's directories are"),
     ("XDG_CONFIG_HOME", "the user's configuration"),
     ("XDG_STATE_HOME", "the user's state"),
@@ -51,6 +52,10 @@ pub(super) const READ: &[(&str, &str)] = &[
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each asked by name")]
 pub(super) struct Environment {
     variables: BTreeMap<&'static str, OsString>,
+    /// Who called it, for the history.
+    user: String,
+    /// What was typed.
+    typed: Vec<String>,
     /// Where the program was called by name; only what is printed depends on it.
     pub(super) directory: PathBuf,
     /// Whether the caller is root.
@@ -77,6 +82,8 @@ impl Environment {
         let stderr_is_terminal = std::io::stderr().is_terminal();
         Self {
             variables,
+            user: user.as_ref().map_or_else(|| "?".to_owned(), |user| user.name.clone()),
+            typed: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
             directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             is_root: nix::unistd::Uid::effective().is_root(),
             account_home: user.map(|user| user.dir).filter(|dir| dir.is_absolute()),
@@ -91,6 +98,8 @@ impl Environment {
     pub(super) fn of(variables: &[(&'static str, &str)]) -> Self {
         Self {
             variables: variables.iter().map(|(name, value)| (*name, value.into())).collect(),
+            user: "anna".to_owned(),
+            typed: Vec::new(),
             directory: PathBuf::from("/nowhere"),
             is_root: false,
             account_home: None,
@@ -122,6 +131,28 @@ impl Environment {
             let locale = locale.to_ascii_lowercase();
             locale.ends_with("utf-8") || locale.ends_with("utf8")
         })
+    }
+
+    /// Who typed the command: the account, and behind sudo the one that called it.
+    pub(super) fn user(&self) -> String {
+        match self.text("SUDO_USER") {
+            Some(caller) if self.is_root => format!("{caller} (sudo)"),
+            _ => self.user.clone(),
+        }
+    }
+
+    /// What was typed, answers to questions left out: they may be anything.
+    pub(super) fn argv(&self) -> Vec<String> {
+        let mut argv: Vec<String> = Vec::new();
+        for word in &self.typed {
+            let after_answer = argv.last().is_some_and(|last| last == "--answer");
+            argv.push(match word.strip_prefix("--answer=") {
+                Some(_) => "--answer=••••".to_owned(),
+                None if after_answer => "••••".to_owned(),
+                None => word.clone(),
+            });
+        }
+        argv
     }
 
     /// The crash that a test ordered.

@@ -25,9 +25,11 @@ mod ls;
 mod output;
 mod panic;
 mod progress;
+mod recover;
 mod render;
 mod repair;
 mod restore;
+mod rollback;
 mod screens;
 mod secret;
 mod show;
@@ -36,6 +38,7 @@ mod snapd;
 mod snapshots;
 mod suggest;
 mod text;
+mod transaction;
 mod unlock;
 mod usage;
 mod version;
@@ -113,6 +116,8 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         Verb::Check(args) => check::run(cx, args),
         Verb::Repair { verb } => repair::run(cx, verb),
         Verb::Key { verb } => key::run(cx, verb),
+        Verb::Rollback(args) => rollback::run(cx, args),
+        Verb::Recover(args) => recover::run(cx, args),
         Verb::History(args) => history::run(cx, args),
         Verb::Show(args) => show::run(cx, args),
         Verb::Help(args) => help::run(cx, args),
@@ -136,6 +141,8 @@ impl Verb {
             Self::Check(_) => "check",
             Self::Repair { .. } => "repair",
             Self::Key { .. } => "key",
+            Self::Rollback(_) => "rollback",
+            Self::Recover(_) => "recover",
             Self::History(_) => "history",
             Self::Show(_) => "show",
             Self::Help(_) => "help",

@@ -68,7 +68,6 @@ pub(super) enum Opener {
 pub(super) struct Opened {
     pub(super) repository: Repository,
     /// The key file, if one opened it.
-    #[expect(dead_code, reason = "the verbs of transactions need it")]
     pub(super) key_file: Option<PathBuf>,
 }
 

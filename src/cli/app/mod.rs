@@ -53,7 +53,6 @@ pub(super) fn run(cx: &Context<'_>, verb: &Verb) -> Result<Exit, Failure> {
 }
 
 /// The one application that was named with `--app`, or the only one that is known.
-#[expect(dead_code, reason = "the verbs of transactions need it")]
 pub(super) fn the_one(cx: &Context<'_>) -> Result<App, Failure> {
     match &*cx.apps() {
         [name] => named(cx, name),
@@ -84,6 +83,13 @@ pub(super) fn named(cx: &Context<'_>, name: &str) -> Result<App, Failure> {
 pub(super) fn known(cx: &Context<'_>) -> Result<Vec<String>, Failure> {
     let profiles = catalog::added(&cx.directories.config()?.join("apps.d"))?;
     Ok(profiles.into_iter().map(|profile| profile.name).collect())
+}
+
+/// Where the known applications lie; those that cannot be read are left out.
+pub(super) fn roots(cx: &Context<'_>) -> Vec<std::path::PathBuf> {
+    let apps_d = cx.directories.config().map(|config| config.join("apps.d"));
+    let profiles = apps_d.ok().and_then(|apps_d| catalog::added(&apps_d).ok()).unwrap_or_default();
+    profiles.into_iter().filter_map(|profile| profile.root).collect()
 }
 
 fn unknown(name: &str, known: &[String]) -> Failure {

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 pub use catalogue::{Code, Page};
 pub use exit::Exit;
-pub(crate) use known::{Known, io_code};
+pub(crate) use known::{Known, io_code, refusal_code};
 
 use super::text;
 

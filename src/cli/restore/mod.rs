@@ -3,6 +3,7 @@
 //! To a target it writes below an empty directory, as things lay on the machine; in place it is a
 //! transaction of the application, which `recover` settles and `rollback` takes back.
 
+mod in_place;
 mod target;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use super::{address, backup, secret, unlock};
 pub(super) const ABOUT: About = About {
     name: "restore",
     examples: "snap restore latest --target /srv/back\n\
+               snap restore latest@passbolt --in-place --delete\n\
                snap restore latest:/var/www/passbolt/app/Config --target /tmp/config\n\
                snap restore 4f1c09 --db main --into sqlite:///tmp/old.db",
     exits: &[
@@ -31,9 +33,15 @@ pub(super) const ABOUT: About = About {
         Exit::Cancelled,
         Exit::NoRepo,
         Exit::Password,
+        Exit::Locked,
         Exit::Damaged,
         Exit::Space,
+        Exit::RolledBack,
+        Exit::NeedsHands,
+        Exit::Preflight,
+        Exit::OpenTxn,
         Exit::Db,
+        Exit::NoApp,
     ],
 };
 
@@ -47,6 +55,9 @@ pub(super) struct Args {
     /// Write below DIR, as it lay on the machine
     #[arg(short = 't', long, value_name = "DIR", help_heading = "Where")]
     target: Option<PathBuf>,
+    /// Make the application what the snapshot is: a transaction
+    #[arg(long, conflicts_with = "target", help_heading = "Where")]
+    in_place: bool,
     /// Only this path, and what is below it; may be given again
     #[arg(short = 'i', long, value_name = "PATH", help_heading = "What")]
     include: Vec<String>,
@@ -65,24 +76,31 @@ pub(super) struct Args {
     /// The target may hold something; what differs is replaced
     #[arg(long, help_heading = "Safety")]
     overwrite: bool,
-    /// Delete what the snapshot does not have; goes with --overwrite
-    #[arg(long, help_heading = "Safety", requires = "overwrite")]
+    /// Delete what the snapshot does not have; goes with --overwrite or --in-place
+    #[arg(long, help_heading = "Safety")]
     delete: bool,
 }
 
 /// Restores it, and says the exact place before and after.
 pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
-    let repository = unlock::open(cx)?.repository;
-    let (snapshot, path) = address::snapshot(cx, &repository, &args.address)?;
+    let opened = unlock::open(cx)?;
+    let repository = &opened.repository;
+    let (snapshot, path) = address::snapshot(cx, repository, &args.address)?;
     if let (Some(name), Some(url)) = (&args.db, &args.into) {
-        return into(cx, &repository, &snapshot, name, url);
+        return into(cx, repository, &snapshot, name, url);
+    }
+    if args.in_place {
+        return in_place::run(cx, args, &opened, &snapshot, path);
     }
     let Some(target) = &args.target else {
-        return Err(Failure::new(Code::E0209, "restore to where? give --target DIR")
+        return Err(Failure::new(Code::E0209, "restore to where? give --target DIR or --in-place")
             .fix(format!("snap restore {} --target /tmp/back", args.address)));
     };
+    if args.delete && !args.overwrite {
+        return Err(Failure::new(Code::E0001, "--delete goes with --overwrite or --in-place"));
+    }
     let target = cx.environment.directory.join(target);
-    target::run(cx, args, &repository, &snapshot, path, &target)
+    target::run(cx, args, repository, &snapshot, path, &target)
 }
 
 /// Loads one database of a snapshot into another place.

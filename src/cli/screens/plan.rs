@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::cli::context::Context;
+use crate::cli::failure::{Failure, refusal_code};
+use crate::cli::output::Level;
 use crate::cli::render::{self, count, counted};
 use crate::cli::text::{self, Ink};
 use crate::upgrade::Plan;
@@ -16,10 +19,28 @@ use crate::upgrade::stored::PathText;
 /// How many lines of one kind are shown without `--files`.
 const LINES_MAX: usize = 6;
 
+/// The plan, for a person or a program.
+pub(in crate::cli) fn show(cx: &Context<'_>, plan: &Plan, files: bool) {
+    cx.out.print(&text(plan, files));
+    cx.out.message("plan", Level::Info, &format!("{} {}", plan.app.name, plan.what()), json(plan));
+}
+
+/// What stands against it, as one failure under the gravest code.
+pub(in crate::cli) fn refused(plan: &Plan) -> Option<Failure> {
+    let gravest = plan.refusals.iter().min_by_key(|refusal| refusal.kind)?;
+    let message = format!("{} would not start: {}", plan.app.name, gravest.what);
+    let mut failure = Failure::new(refusal_code(gravest.kind), message);
+    for refusal in plan.refusals.iter().filter(|refusal| *refusal != gravest) {
+        failure = failure.because(&refusal.what);
+    }
+    Some(failure.with("app", plan.app.name.as_str()))
+}
+
 /// The plan as a person reads it; with `all_files` each path that changes.
 pub(in crate::cli) fn text(plan: &Plan, all_files: bool) -> String {
     let mut out = String::new();
     head(&mut out, plan);
+    restores(&mut out, plan);
     files(&mut out, plan, all_files);
     preserved(&mut out, plan);
     review(&mut out, &plan.review);
@@ -78,6 +99,25 @@ fn head(out: &mut String, plan: &Plan) {
                  core files that differ stop the upgrade (--base DIR, ARCHIVE or TAG gives it)",
                 Ink::Warn.on('!')
             );
+        }
+    }
+}
+
+/// What comes back, where that is all there is to do.
+fn restores(out: &mut String, plan: &Plan) {
+    let Aim::Restore(restore) = &plan.aim else { return };
+    let short = &restore.snapshot.to_string()[..6];
+    let _ = writeln!(out, "\n{}  snapshot {short}", Ink::Strong.on("Comes back"));
+    if restore.files {
+        let gone =
+            if restore.delete { "what it does not have is deleted" } else { "the rest stays" };
+        for root in &plan.roots {
+            let _ = writeln!(out, "  ~ {}   {gone}", text::path(&root.path));
+        }
+    }
+    if restore.databases {
+        for database in &plan.databases {
+            let _ = writeln!(out, "  ~ database {}   {}", database.name, database.address);
         }
     }
 }
@@ -214,7 +254,7 @@ fn by_hand(out: &mut String, plan: &Plan) {
 }
 
 fn database(out: &mut String, plan: &Plan) {
-    if plan.databases.is_empty() {
+    if plan.databases.is_empty() || matches!(plan.aim, Aim::Restore(_)) {
         return;
     }
     let pending = plan.pending.len() as u64;
@@ -282,6 +322,19 @@ fn part(out: &mut String, label: &str, words: &str) {
 }
 
 fn refusals(out: &mut String, plan: &Plan) {
+    out.push('\n');
+    if matches!(plan.aim, Aim::Upgrade(_)) {
+        sums(out, plan);
+    }
+    for refusal in &plan.refusals {
+        for (index, line) in text::wrap(&refusal.what, 76).iter().enumerate() {
+            let mark = if index == 0 { Ink::Bad.on('✗') } else { " ".to_owned() };
+            let _ = writeln!(out, "  {mark} {line}");
+        }
+    }
+}
+
+fn sums(out: &mut String, plan: &Plan) {
     let changes = plan.paths(&[
         Fate::Added,
         Fate::Restored,
@@ -293,17 +346,11 @@ fn refusals(out: &mut String, plan: &Plan) {
     ]);
     let _ = writeln!(
         out,
-        "\nPlan: {}, {} preserved, {}",
+        "Plan: {}, {} preserved, {}",
         counted(changes.len() as u64, "file change", "file changes"),
         count(plan.preserved.len() as u64),
         counted(plan.pending.len() as u64, "migration", "migrations"),
     );
-    for refusal in &plan.refusals {
-        for (index, line) in text::wrap(&refusal.what, 76).iter().enumerate() {
-            let mark = if index == 0 { Ink::Bad.on('✗') } else { " ".to_owned() };
-            let _ = writeln!(out, "  {mark} {line}");
-        }
-    }
 }
 
 fn shown(path: &PathText) -> String {

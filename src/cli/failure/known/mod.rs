@@ -9,6 +9,7 @@ mod upgrade;
 use std::io;
 
 use super::{Code, Failure};
+pub(crate) use upgrade::refusal_code;
 
 /// An error of the library, which has its place in the catalogue.
 pub(crate) trait Known: std::error::Error {

@@ -1,0 +1,101 @@
+//! What every transaction verb stands on, and how one is carried out once its plan is agreed on.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::os::process::Trampoline;
+use crate::os::{clock, file, host};
+use crate::repository::Repository;
+use crate::upgrade::{self, Context as Stand, Ground, Plan, RunOptions, Wish};
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::progress::Progress;
+use super::screens::outcome::{self, Deed};
+use super::text::Ink;
+use super::unlock::Opened;
+use super::{SIGNALS, app, backup};
+
+/// What a transaction is told about who began it and where.
+pub(super) struct Place<'a> {
+    pub(super) cx: &'a Context<'a>,
+    pub(super) progress: Progress<'a>,
+    machine_id: String,
+    user: String,
+    argv: Vec<String>,
+    trampoline: Trampoline,
+    cache_dir: std::path::PathBuf,
+}
+
+impl<'a> Place<'a> {
+    /// Makes the state directory if it is missing; nothing else is touched.
+    pub(super) fn new(cx: &'a Context<'a>) -> Result<Self, Failure> {
+        let state = cx.directories.state()?;
+        file::create_dirs(state, 0o700).map_err(|error| backup::cannot_make(state, &error))?;
+        let cache_dir = cx.directories.cache().cloned().unwrap_or_else(|| state.join("cache"));
+        Ok(Self {
+            cx,
+            progress: Progress::new(cx.out),
+            machine_id: host::machine_id(),
+            user: cx.environment.user(),
+            argv: cx.environment.argv(),
+            trampoline: Trampoline::own(),
+            cache_dir,
+        })
+    }
+
+    /// What needs no repository.
+    pub(super) fn ground(&self) -> Result<Ground<'_>, Failure> {
+        Ok(Ground {
+            state_dir: self.cx.directories.state()?,
+            cache_dir: &self.cache_dir,
+            machine_id: &self.machine_id,
+            user: &self.user,
+            argv: &self.argv,
+            monitor: &self.progress,
+            signals: &SIGNALS,
+            trampoline: &self.trampoline,
+            wait: Duration::from_mins(2),
+        })
+    }
+
+    /// The same with an open repository.
+    pub(super) fn stand<'s>(&'s self, opened: &'s Opened) -> Result<Stand<'s>, Failure> {
+        let repository: &Repository = &opened.repository;
+        let key_file = opened.key_file.as_deref();
+        Ok(Stand { repository, key_file, ground: self.ground()? })
+    }
+}
+
+/// The other applications of this machine: two must not share a root or a schema.
+pub(super) fn neighbours(cx: &Context<'_>, of: &App) -> Result<Vec<App>, Failure> {
+    let names = app::known(cx)?;
+    let others = names.iter().filter(|name| **name != of.name);
+    // One that cannot be read now cannot be compared either; it has its own verbs to say so.
+    Ok(others.filter_map(|name| app::named(cx, name).ok()).collect())
+}
+
+/// Carries out what was agreed on, and says how it ended.
+pub(super) fn carry_out(
+    place: &Place<'_>,
+    stand: &Stand<'_>,
+    verb: &'static str,
+    wish: &Wish<'_>,
+    plan: &Plan,
+    options: &RunOptions,
+) -> Result<Exit, Failure> {
+    let cx = place.cx;
+    let started = clock::stopwatch();
+    cx.out.remark(&format!(
+        " {}\n",
+        Ink::Dim.on(
+            "Ctrl-C once: stop safely and put everything back. Closing this window stops nothing."
+        )
+    ));
+    let outcome = place.progress.during(|| upgrade::run(stand, wish, plan, options));
+    let outcome = outcome.map_err(|error| {
+        let name = plan.app.name.as_str();
+        Failure::from(error).with("app", name)
+    })?;
+    outcome::tell(cx, Deed { verb, plan, took: started.elapsed() }, outcome)
+}
