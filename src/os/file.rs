@@ -69,6 +69,28 @@ pub fn remove(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Takes `bytes` of room on the disk for the file at `path`, so that they can be given back later.
+///
+/// A file that is there already is made to hold that much.
+pub fn reserve(path: &Path, bytes: u64) -> io::Result<()> {
+    let mut file =
+        File::options().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        // Some file systems cannot promise room; written zeros take it all the same.
+        Err(Errno::OPNOTSUPP) => {
+            let zeros = vec![0; 1 << 16];
+            let mut left = bytes;
+            while left > 0 {
+                let now = left.min(1 << 16);
+                file.write_all(&zeros[..usize::try_from(now).unwrap_or(zeros.len())])?;
+                left -= now;
+            }
+            file.sync_all()
+        }
+        done => Ok(done?),
+    }
+}
+
 /// Creates one directory; fails if anything is there.
 pub fn create_dir(path: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().mode(mode).create(path)
@@ -123,6 +145,18 @@ pub fn drop_cached_pages(file: &File, offset: u64, bytes: u64) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reserved_room_is_taken_from_the_disk() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("reserve");
+        reserve(&path, 1 << 20).unwrap();
+        let meta = fs::metadata(&path).unwrap();
+        assert!(meta.blocks() * 512 >= 1 << 20);
+        assert_eq!(meta.mode() & 0o777, 0o600);
+        assert!(remove(&path).unwrap());
+    }
 
     #[test]
     fn a_new_name_never_takes_the_place_of_an_old_one() {

@@ -8,7 +8,7 @@ use crate::os::{clock, file, host, volume};
 use crate::repository::ObjectId;
 
 use super::UpgradeError;
-use super::context::{Context, Ground};
+use super::context::{Context, Ground, RESERVE_BYTES};
 use super::course::Course;
 use super::event::{Begun, Event};
 use super::journal::{Journal, JournalError, NewTransaction};
@@ -51,6 +51,11 @@ pub(super) fn begin<'a>(
     if !now.is_ready() {
         return Err(UpgradeError::Refused(now.refusals));
     }
+    file::reserve(&ground.reserve(), RESERVE_BYTES).map_err(|source| UpgradeError::Io {
+        doing: "reserve room for",
+        path: ground.reserve(),
+        source,
+    })?;
     let baseline = baseline(&now)?;
     let stored = now.encode();
     let random = *ObjectId::random().as_bytes();

@@ -9,6 +9,9 @@ use crate::repository::Repository;
 
 use super::signals::Signals;
 
+/// See [`Ground::reserve`].
+pub(super) const RESERVE_BYTES: u64 = 8 << 20;
+
 /// What every command of this module needs, whichever repository it works with.
 #[derive(Clone, Copy)]
 pub struct Ground<'a> {
@@ -47,6 +50,12 @@ impl Ground<'_> {
     /// Where images of databases are built: on the disk of the journal, for its owner only.
     pub(super) fn scratch_dir(&self) -> PathBuf {
         self.state_dir.join("scratch")
+    }
+
+    /// Room that is given back before the first event of an undo: a full disk must not keep a
+    /// rollback from being recorded. SQLite needs some beside its file to change it at all.
+    pub(super) fn reserve(&self) -> PathBuf {
+        self.state_dir.join("reserve")
     }
 
     /// Where the files of transaction `number` lie: transcripts, plain copies.

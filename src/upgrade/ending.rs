@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::app::App;
 use crate::app::profile::HookPoint;
 use crate::monitor::News;
-use crate::os::clock;
 use crate::os::crash::{CrashPoint, reach};
+use crate::os::{clock, file};
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::{self, Class, converge};
 
@@ -258,6 +258,10 @@ impl Ended<'_> {
     fn clean_up(&self, course: &Course<'_>, ending: Ending) -> Vec<String> {
         let roots: Vec<PathBuf> = self.plan.roots.iter().map(|root| root.path.clone()).collect();
         let mut problems = sweep(course, &roots);
+        let reserve = course.ground.reserve();
+        problems.extend(
+            file::remove(&reserve).err().map(|error| format!("{}: {error}", reserve.display())),
+        );
         problems.extend(retire(course, self.repository, self.plan, ending));
         problems
     }

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use crate::database::{Database, DatabaseError, DatabaseKind};
 use crate::monitor::News;
-use crate::os::clock;
 use crate::os::crash::{CrashPoint, reach};
+use crate::os::{clock, file};
 use crate::repository::Repository;
 use crate::snapshot::{Memory, Source, Trust, live_digest};
 
@@ -66,6 +66,8 @@ struct Undo<'a, 'g> {
 
 impl Undo<'_, '_> {
     fn run(&mut self, cause: &Cause) -> Result<Proof, UpgradeError> {
+        // Not being able to give it back only matters if the disk is full, and then it shows.
+        let _ = file::remove(&self.course.ground.reserve());
         self.course.record_patiently(&Event::UndoStarted(cause.clone()))?;
         self.course.ground.monitor.tell(News::RollbackStarted { cause: cause.what.clone() });
         self.at = "orphans";

@@ -93,7 +93,7 @@ impl<'c> Run<'_, 'c> {
         })?;
         let kept = services.attachments();
         let taken = course.step(Step::SafetySnapshot, |course| {
-            take(ctx, course, app, &mut covered, writer, kept)
+            take(ctx, course, app, &mut covered, plan, writer, kept)
         })?;
         course.step(Step::Arm, |course| arm(ctx, course, plan, &mut covered, &taken))
     }

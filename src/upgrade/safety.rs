@@ -15,7 +15,7 @@ use super::context::Context;
 use super::course::{Course, Done, done};
 use super::covered::{Covered, Naming, databases};
 use super::event::Label;
-use super::plan::Plan;
+use super::plan::{Aim, Plan, PlannedRestore};
 
 /// The word by which a transaction's own snapshots are found, whoever looks for them.
 pub(super) fn tag_of(token_hex: &str) -> String {
@@ -56,13 +56,20 @@ pub(super) fn take(
     course: &Course<'_>,
     app: &App,
     covered: &mut Covered,
+    plan: &Plan,
     writer: Writer<'_>,
     attachments: Vec<(String, Vec<u8>)>,
 ) -> Result<Done<Taken>, UpgradeError> {
+    let before = match &plan.aim {
+        Aim::Restore(PlannedRestore { undoes: Some(number), .. }) => {
+            format!("before-rollback-T{number}")
+        }
+        Aim::Upgrade(_) | Aim::Restore(_) => format!("before-{}", course.number()),
+    };
     let naming = Naming {
         app,
         note: &format!("before {}", course.number()),
-        tags: vec![tag_of(&course.header.token_hex()), format!("before-{}", course.number())],
+        tags: vec![tag_of(&course.header.token_hex()), before],
         attachments,
     };
     // The site was up a moment ago: what stat tells of before this boot is not believed.

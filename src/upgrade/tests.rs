@@ -214,25 +214,7 @@ impl World {
     ) -> Result<Outcome, UpgradeError> {
         let (app, release) = (self.app(), self.staged(version));
         let base = self.staged(app.version.as_str()).snapshot;
-        self.upgrade_as(&self.request(&app, &release, Some(base)), at, act)
-    }
-
-    fn request<'a>(
-        &self,
-        app: &'a App,
-        release: &'a Staged,
-        base: Option<ObjectId>,
-    ) -> PlanRequest<'a> {
-        PlanRequest {
-            app,
-            release,
-            base,
-            typed: BTreeMap::new(),
-            allowed: Allowed::default(),
-            answered: Vec::new(),
-            no_input: false,
-            neighbours: &[],
-        }
+        self.upgrade_as(&request(&app, &release, Some(base)), at, act)
     }
 
     fn upgrade_as(
@@ -275,6 +257,19 @@ impl World {
         let all = walkdir::WalkDir::new(self.root()).into_iter().flatten();
         let ours = all.filter(|one| one.file_name().to_string_lossy().starts_with(".snap"));
         ours.map(walkdir::DirEntry::into_path).collect()
+    }
+}
+
+fn request<'a>(app: &'a App, release: &'a Staged, base: Option<ObjectId>) -> PlanRequest<'a> {
+    PlanRequest {
+        app,
+        release,
+        base,
+        typed: BTreeMap::new(),
+        allowed: Allowed::default(),
+        answered: Vec::new(),
+        no_input: false,
+        neighbours: &[],
     }
 }
 
@@ -418,7 +413,7 @@ fn an_edited_core_file_is_refused_until_somebody_decides() {
     let base = world.staged("1.0.0").snapshot;
     let path = TreePath::parse(b"lib/a.php").unwrap();
     let typed = BTreeMap::from([(path, Typed::Keep)]);
-    let request = PlanRequest { typed, ..world.request(&app, &release, Some(base)) };
+    let request = PlanRequest { typed, ..request(&app, &release, Some(base)) };
     let outcome = world.upgrade_as(&request, 0, &nothing);
     assert!(matches!(outcome, Ok(Outcome::Committed(_))), "{outcome:?}");
     assert_eq!(fs::read_to_string(world.root().join("lib/a.php")).unwrap(), "edited");
@@ -430,16 +425,16 @@ fn a_plan_that_no_longer_fits_is_refused_by_name() {
     let world = World::new();
     let (app, release) = (world.app(), world.staged("1.1.0"));
     let base = world.staged("1.0.0").snapshot;
-    let request = world.request(&app, &release, Some(base));
+    let wanted = request(&app, &release, Some(base));
     let recorder = Recorder::default();
     world.with_context(&recorder, |ctx| {
-        let made = plan(ctx, &request).unwrap();
+        let made = plan(ctx, &wanted).unwrap();
         world.write(
             "config.php",
             "<?php return ['driver' => 'sqlite', 'name' => __DIR__ . '/data/n.db'];",
         );
         let wish =
-            Wish::Upgrade(PlanRequest { typed: BTreeMap::new(), answered: Vec::new(), ..request });
+            Wish::Upgrade(PlanRequest { typed: BTreeMap::new(), answered: Vec::new(), ..wanted });
         let refused = run(ctx, &wish, &made, &RunOptions::default()).unwrap_err();
         assert!(
             matches!(&refused, UpgradeError::StalePlan { what } if what.contains("config.php")),
