@@ -1,7 +1,7 @@
 //! What a snapshot carries without proving it: names of owners, holes, inode flags, the times of
 //! directories that hold something left out, and what lay under guarded paths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 use super::SnapshotError;
 use crate::os::meta::InodeFlags;
 use crate::repository::{Repository, Stored};
-use crate::tree::{BadPath, Mtime, TreePath};
+use crate::tree::{BadPath, Mtime, Recorded, TreePath};
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub struct RootAnnex {
     pub flags: BTreeMap<Option<TreePath>, InodeFlags>,
     /// What lay under guarded paths.
     pub guarded: BTreeMap<TreePath, Guarded>,
+    /// Where something was mounted.
+    pub mount_points: BTreeSet<TreePath>,
+    /// Directories that were marked as caches.
+    pub caches: BTreeSet<TreePath>,
 }
 
 /// What lay under one guarded path: enough to tell whether it is still the same.
@@ -82,6 +86,10 @@ struct StoredRoot {
     flags: Vec<StoredFlags>,
     #[n(4)]
     guarded: Vec<StoredGuarded>,
+    #[n(5)]
+    mount_points: Vec<ByteVec>,
+    #[n(6)]
+    caches: Vec<ByteVec>,
 }
 
 #[derive(Encode, Decode)]
@@ -178,6 +186,15 @@ impl Annex {
 }
 
 impl RootAnnex {
+    /// What a live tree is compared by, so that it can be equal elsewhere too.
+    pub fn recorded(&self) -> Recorded {
+        Recorded {
+            untimed: self.directory_mtimes.keys().cloned().collect(),
+            mount_points: self.mount_points.clone(),
+            caches: self.caches.clone(),
+        }
+    }
+
     fn store(&self, label: &str) -> StoredRoot {
         StoredRoot {
             label: label.to_owned(),
@@ -217,6 +234,8 @@ impl RootAnnex {
                     digest: guarded.digest,
                 })
                 .collect(),
+            mount_points: self.mount_points.iter().map(|path| bytes_of(Some(path))).collect(),
+            caches: self.caches.iter().map(|path| bytes_of(Some(path))).collect(),
         }
     }
 
@@ -235,6 +254,12 @@ impl RootAnnex {
         }
         for StoredGuarded { path, entries, bytes, digest } in stored.guarded {
             root.guarded.insert(path_of(&path).ok()??, Guarded { entries, bytes, digest });
+        }
+        for path in stored.mount_points {
+            root.mount_points.insert(path_of(&path).ok()??);
+        }
+        for path in stored.caches {
+            root.caches.insert(path_of(&path).ok()??);
         }
         Some(root)
     }
@@ -263,7 +288,9 @@ mod tests {
             directory_mtimes: [(None, Mtime { secs: -1, nanos: 5 })].into(),
             data_ranges: [(path.clone(), vec![(0, 4096), (1 << 30, 1)])].into(),
             flags: [(path.clone(), flags)].into(),
-            guarded: [(inside, guarded)].into(),
+            guarded: [(inside.clone(), guarded)].into(),
+            mount_points: [inside.clone()].into(),
+            caches: [inside].into(),
         };
         let annex = Annex {
             roots: [("root".to_owned(), root)].into(),

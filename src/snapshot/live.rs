@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::SnapshotError;
-use super::annex::RootAnnex;
+use super::annex::{Annex, RootAnnex};
 use super::digest::files_digest;
-use super::record::{Counts, Root};
+use super::record::{Counts, Root, Snapshot};
 use super::scan::{Keep, Task, Workers, scan};
 use super::source::{Memory, Source, origin};
 use super::take::resolve;
@@ -63,6 +63,25 @@ pub fn live_digest(
         files_unchanged: counts.files_unchanged,
         problems,
     })
+}
+
+/// Computes what the files digest of `sources` is now, for comparing it with that of `snapshot`:
+/// where that left out the time of a directory, it is left out here.
+pub fn digest_like(
+    repository: &Repository,
+    snapshot: &Snapshot,
+    sources: &[Source],
+    memory: Memory<'_>,
+    monitor: &dyn Monitor,
+) -> Result<LiveDigest, SnapshotError> {
+    let annex = Annex::read(repository, &snapshot.annex)?;
+    let like = |source: &Source| {
+        let recorded = annex.roots.get(&source.label).map(RootAnnex::recorded);
+        let exclusions = source.exclusions.clone().as_recorded(recorded.unwrap_or_default());
+        Source { exclusions, ..source.clone() }
+    };
+    let sources: Vec<_> = sources.iter().map(like).collect();
+    live_digest(repository, &sources, memory, monitor)
 }
 
 /// The live entries that are wanted, with the ids of their content; directories only if wanted.

@@ -26,7 +26,7 @@ pub use annex::{Annex, Guarded, RootAnnex};
 pub use digest::files_digest;
 pub use error::SnapshotError;
 pub use list::{list, open};
-pub use live::{LiveDigest, live_digest, survey};
+pub use live::{LiveDigest, digest_like, live_digest, survey};
 pub use needs::Needs;
 pub use record::{AppMark, BadRecord, Class, Counts, DatabaseMark, Root, Snapshot};
 pub use source::{Memory, Source, Trust};

@@ -293,3 +293,45 @@ fn nasty_names_and_depths_are_taken_whole() {
     assert!(paths.iter().any(|path| path.as_bytes().len() > 4096 * 4));
     assert!(paths.iter().any(|path| path.name() == std::ffi::OsStr::new("loop").as_bytes()));
 }
+
+#[test]
+fn a_tree_restored_without_what_was_left_out_is_equal_all_the_same() {
+    let world = World::new();
+    world.write("a/kept", "kept");
+    world.write("a/noise.log", "noise");
+    world.write("cache/CACHEDIR.TAG", crate::tree::CACHEDIR_TAG);
+    world.write("cache/much", "much");
+    world.write("tmp/session", "session");
+    let rules = ExclusionRules {
+        exclude: vec!["*.log".to_owned()],
+        exclude_caches: true,
+        skip_content: vec!["tmp".to_owned()],
+        ..ExclusionRules::default()
+    };
+    let snapshot = world.take_with(rules.clone(), None, &Recorder::default());
+    let annex = Annex::read(&world.repository, &snapshot.annex).unwrap();
+    let target = world.place.path().join("target");
+    let exclusions = Exclusions::compile(rules).unwrap();
+    let request = converge::Request {
+        wanted: &snapshot.roots[0],
+        annex: annex.roots.get("root"),
+        path: &target,
+        exclusions: &exclusions,
+        deletes: converge::Deletes::All,
+        keep_links_to_directories: false,
+        include: None,
+        memory: Memory::default(),
+    };
+    let plan = converge::plan(&world.repository, &request, &Recorder::default()).unwrap();
+    converge::act(&world.repository, &plan, "0123abcd", &Recorder::default()).unwrap();
+    assert!(!target.join("a/noise.log").exists() && target.join("cache").is_dir());
+    let source = Source { label: "root".to_owned(), path: target, exclusions };
+    let (repository, memory) = (&world.repository, Memory::default());
+    let monitor = Recorder::default();
+    let live = digest_like(repository, &snapshot, &[source], memory, &monitor).unwrap();
+    assert_eq!(live.digest, snapshot.files_digest);
+    assert!(verify(repository, &snapshot, memory, &monitor).unwrap().is_equal());
+    world.write("a/kept", "edited");
+    let edited = verify(repository, &snapshot, memory, &monitor).unwrap();
+    assert_eq!((edited.is_equal(), edited.different(&snapshot)), (false, vec!["root"]));
+}

@@ -1,7 +1,7 @@
 //! Compares the live roots of a snapshot with what it recorded.
 
 use super::SnapshotError;
-use super::live::{LiveDigest, live_digest};
+use super::live::{LiveDigest, digest_like};
 use super::record::Snapshot;
 use super::source::{Memory, Source};
 use crate::monitor::Monitor;
@@ -56,6 +56,6 @@ pub fn verify(
     memory: Memory<'_>,
     monitor: &dyn Monitor,
 ) -> Result<Verification, SnapshotError> {
-    let live = live_digest(repository, &snapshot.sources()?, memory, monitor)?;
+    let live = digest_like(repository, snapshot, &snapshot.sources()?, memory, monitor)?;
     Ok(Verification { recorded: snapshot.files_digest, live })
 }

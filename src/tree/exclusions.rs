@@ -1,6 +1,8 @@
 //! What a tree leaves out: the same list for the walk, the digest, the comparison and the oracle.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -34,6 +36,20 @@ pub struct Exclusions {
     skip_content: GlobSet,
     guarded: GlobSet,
     exclude: GlobSet,
+    recorded: Option<Arc<Recorded>>,
+}
+
+/// What was so when a tree was recorded, and may be otherwise where it is compared: a restored tree
+/// has no mounts in it, and nothing of what was left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Directories whose time was no part of the tree; `None` is the root. It then is none of the
+    /// live tree either, and that of every other directory is.
+    pub untimed: BTreeSet<Option<TreePath>>,
+    /// Where something was mounted.
+    pub mount_points: BTreeSet<TreePath>,
+    /// Directories that were marked as caches.
+    pub caches: BTreeSet<TreePath>,
 }
 
 /// How one path is treated.
@@ -64,7 +80,25 @@ impl Exclusions {
         add_user_globs(&mut exclude, &rules.exclude, false)?;
         add_user_globs(&mut exclude, &rules.iexclude, true)?;
         let exclude = exclude.build().map_err(|source| bad(&rules.exclude.join(" "), source))?;
-        Ok(Self { rules, skip_content, guarded, exclude })
+        Ok(Self { rules, skip_content, guarded, exclude, recorded: None })
+    }
+
+    /// The same list, for comparing a live tree with a recorded one.
+    #[must_use]
+    pub fn as_recorded(self, recorded: Recorded) -> Self {
+        Self { recorded: Some(Arc::new(recorded)), ..self }
+    }
+
+    /// Whether the time of a directory is no part of the tree, given whether it directly holds
+    /// something that is left out.
+    pub fn leaves_time_out(&self, dir: Option<&TreePath>, holds_left_out: bool) -> bool {
+        let recorded = self.recorded.as_ref();
+        recorded.map_or(holds_left_out, |recorded| recorded.untimed.contains(&dir.cloned()))
+    }
+
+    /// Whether something was mounted there when the tree was recorded.
+    pub fn was_mount_point(&self, path: &TreePath) -> bool {
+        self.recorded.as_ref().is_some_and(|recorded| recorded.mount_points.contains(path))
     }
 
     /// The list as it was written.
@@ -81,7 +115,7 @@ impl Exclusions {
         let as_path = as_path(path.as_bytes());
         if self.guarded.is_match(as_path) || self.exclude.is_match(as_path) {
             Treatment::LeftOut
-        } else if is_directory && self.skip_content.is_match(as_path) {
+        } else if is_directory && (self.skip_content.is_match(as_path) || self.was_cache(path)) {
             Treatment::SkipContent
         } else {
             Treatment::Covered
@@ -123,6 +157,10 @@ impl Exclusions {
         })
     }
 
+    fn was_cache(&self, path: &TreePath) -> bool {
+        self.recorded.as_ref().is_some_and(|recorded| recorded.caches.contains(path))
+    }
+
     /// Whether a file of this size is left out.
     pub fn is_too_large(&self, size: u64) -> bool {
         self.rules.larger_than.is_some_and(|limit| size > limit)
@@ -134,6 +172,7 @@ impl Exclusions {
             && self.guarded.is_empty()
             && self.exclude.is_empty()
             && self.rules.databases.is_empty()
+            && self.recorded.is_none()
     }
 }
 

@@ -14,5 +14,5 @@ mod wire;
 
 pub use entry::{Content, Entry, Kind, Meta, Mtime, Xattr};
 pub use error::{BadObject, TreeError};
-pub use exclusions::{CACHEDIR_TAG, ExclusionRules, Exclusions, Treatment, is_ours};
+pub use exclusions::{CACHEDIR_TAG, ExclusionRules, Exclusions, Recorded, Treatment, is_ours};
 pub use path::{BadPath, TreePath};

@@ -1,6 +1,6 @@
 //! A snapshot's databases come back, and what came back is compared with the snapshot.
 
-use crate::snapshot::{self, Memory, Snapshot, Trust, live_digest};
+use crate::snapshot::{self, Memory, Snapshot, Trust, digest_like};
 
 use super::UpgradeError;
 use super::arm::Ready;
@@ -52,7 +52,8 @@ pub(super) fn verify(
     if aim.files && aim.delete {
         let memory = Memory { dir: Some(ctx.ground.cache_dir), trust: Trust::SameBoot };
         let sources = &ready.home.covered.sources;
-        let live = live_digest(ctx.repository, sources, memory, course.ground.monitor)?;
+        let monitor = course.ground.monitor;
+        let live = digest_like(ctx.repository, &target, sources, memory, monitor)?;
         for root in &live.roots {
             let same = target.root(&root.label).is_some_and(|wanted| wanted.entry == root.entry);
             findings.check(same, || format!("{} is not what the snapshot holds", root.label));

@@ -18,7 +18,7 @@ use crate::monitor::News;
 use crate::os::crash::{CrashPoint, reach};
 use crate::os::{clock, file};
 use crate::repository::Repository;
-use crate::snapshot::{Memory, Source, Trust, live_digest};
+use crate::snapshot::{Memory, Source, Trust, digest_like};
 
 use super::arm::{MayGo, WantedRoot};
 use super::armed::Armed;
@@ -175,7 +175,8 @@ impl Undo<'_, '_> {
     fn proof(&mut self, trust: Trust) -> Result<Proof, UpgradeError> {
         let ground = self.course.ground;
         let memory = Memory { dir: Some(ground.cache_dir), trust };
-        let live = live_digest(self.repository, &self.home.sources, memory, ground.monitor)?;
+        let (before, sources) = (self.armed.snapshot(), &self.home.sources);
+        let live = digest_like(self.repository, before, sources, memory, ground.monitor)?;
         if let Some(problem) = live.problems.first() {
             let what = format!("{} ({})", problem.path.display(), problem.what);
             return Err(UpgradeError::ProofFailed { what });

@@ -7,7 +7,7 @@ use crate::app::profile::Profile;
 use crate::database::Proof;
 use crate::os::crash::{CrashPoint, reach};
 use crate::repository::{ObjectId, Repository, WriteOptions, Writer};
-use crate::snapshot::{Memory, Root, Snapshot, Source, Trust, live_digest};
+use crate::snapshot::{Memory, Root, Snapshot, Source, Trust, digest_like};
 use crate::tree::Exclusions;
 
 use super::UpgradeError;
@@ -103,7 +103,8 @@ pub(super) fn try_out(
 ) -> Result<Label, UpgradeError> {
     writer.read_back(&taken.packs)?;
     let memory = Memory { dir: Some(ctx.ground.cache_dir), trust: Trust::SameBoot };
-    let live = live_digest(ctx.repository, &covered.sources, memory, ctx.ground.monitor)?;
+    let (sources, monitor) = (&covered.sources, ctx.ground.monitor);
+    let live = digest_like(ctx.repository, &taken.snapshot, sources, memory, monitor)?;
     if live.digest != taken.snapshot.files_digest {
         let path = first_changed(&taken.snapshot, &live.roots);
         return Err(UpgradeError::ChangedUnderQuiesce { path });

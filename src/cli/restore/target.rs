@@ -21,7 +21,7 @@ use crate::os::{clock, file};
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::converge::{self, ConvergePlan, Deletes};
 use crate::snapshot::{
-    Annex, DatabaseMark, Memory, Root, RootAnnex, Snapshot, Source, live_digest,
+    Annex, DatabaseMark, Memory, Root, RootAnnex, Snapshot, Source, digest_like,
 };
 use crate::tree::{Exclusions, TreePath};
 
@@ -297,7 +297,7 @@ fn compare(
             exclusions: piece.exclusions.clone(),
         })
         .collect();
-    let found = live_digest(repository, &sources, Memory::default(), monitor)?;
+    let found = digest_like(repository, snapshot, &sources, Memory::default(), monitor)?;
     if found.digest == snapshot.files_digest && found.problems.is_empty() {
         return Ok(());
     }

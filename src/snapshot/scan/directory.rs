@@ -73,6 +73,7 @@ impl Scan<'_, '_> {
             inner.slots = if is_cache { Vec::new() } else { vec![None; names.len()] };
         }
         if is_cache {
+            self.annex(|annex| annex.caches.extend(node.path.clone()));
             return self.release(Arc::clone(node));
         }
         if let Some(block) = self.task.old.as_ref().and_then(|old| old.block(key_of(node))) {
@@ -145,7 +146,9 @@ impl Scan<'_, '_> {
                 self.note_guarded(node, dir, name);
                 return Ok(Look::Nothing);
             }
-            _ if self.is_elsewhere(&stat) => return Ok(self.mount_point(name, &stat)),
+            _ if self.is_mount_point(node, name, &stat) => {
+                return Ok(self.mount_point(node, name, &stat));
+            }
             Treatment::SkipContent => return Ok(self.skipped(node, dir, name, &stat)),
             Treatment::Covered => {}
         }
@@ -246,9 +249,19 @@ impl Scan<'_, '_> {
         exclusions.treat(&Self::path_of(node, name), stat.kind == FileKind::Directory)
     }
 
+    fn is_mount_point(&self, node: &Arc<Node>, name: &[u8], stat: &Stat) -> bool {
+        self.is_elsewhere(stat)
+            || !self.task.exclusions.is_trivial()
+                && self.task.exclusions.was_mount_point(&Self::path_of(node, name))
+    }
+
     /// A mount point is listed and nothing of it is recorded: what is mounted is not ours.
-    fn mount_point(&self, name: &[u8], stat: &Stat) -> Look {
+    fn mount_point(&self, node: &Arc<Node>, name: &[u8], stat: &Stat) -> Look {
         self.tally.others.add(1);
+        let path = Self::path_of(node, name);
+        self.annex(|annex| {
+            annex.mount_points.insert(path);
+        });
         let entry = Entry {
             name: name.into(),
             meta: Meta::default(),

@@ -54,7 +54,9 @@ impl Scan<'_, '_> {
                 .map_err(TreeError::io("remember", self.task.path))?;
             self.note_owners(&entries);
             let holds = node.holds_left_out.load(Ordering::Relaxed);
-            (Kind::Directory { object }, has_database || holds)
+            let path = node.path.as_ref();
+            let holds = has_database || holds;
+            (Kind::Directory { object }, self.task.exclusions.leaves_time_out(path, holds))
         };
         let mut mtime: Mtime = own.stat.mtime.into();
         if leaves_time_out {
