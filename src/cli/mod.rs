@@ -98,6 +98,12 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
     if let Some(ordered) = cx.environment.crash()? {
         crash::arm(ordered);
     }
+    if let Some(log) = cx.environment.path("SNAP_CRASH_LOG") {
+        crash::log_to(&log).map_err(|error| {
+            let failure = Failure::new(failure::Code::E0601, "cannot open SNAP_CRASH_LOG");
+            failure.because(error.to_string())
+        })?;
+    }
     let Some(verb) = verb else {
         cx.out.print(help::FRONT);
         return Ok(Exit::Ok);
