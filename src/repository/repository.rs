@@ -143,7 +143,8 @@ impl Repository {
 
     /// Whether an index segment names the chunk.
     pub fn contains(&self, id: &ChunkId) -> Result<bool, RepositoryError> {
-        Ok(self.locate(id)?.is_some())
+        let pack = self.inner.index()?.pack_of(id);
+        Ok(pack.map_err(|error| self.inner.index_error(error))?.is_some())
     }
 
     /// Index segments that could not be used, in one line each. What only they name seems missing

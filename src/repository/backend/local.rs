@@ -1,34 +1,59 @@
 //! A repository in a local directory.
 //!
 //! Every object is written to `tmp/`, synced, and renamed to where it belongs, never over another.
-//! A temporary file is locked while its writer lives, so that the next run can tell litter from
-//! work in progress, whatever host, container or pid wrote it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::temp::{Temp, Temps};
 use super::{Backend, Freshness, ObjectWriter, Range, Traits};
 use crate::os::crash::{CrashPoint, reach};
 use crate::os::file;
 use crate::repository::error::RepositoryError;
-use crate::repository::id::ObjectId;
 use crate::repository::object::ObjectKind;
 
 const TEMP: &str = "tmp";
-const DIR_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+pub(super) const DIR_MODE: u32 = 0o700;
+pub(super) const FILE_MODE: u32 = 0o600;
 
 /// A directory that holds a repository.
 pub struct Local {
     root: PathBuf,
-    /// Directories with names that may not survive a power cut yet.
-    unsynced: Arc<Mutex<BTreeSet<PathBuf>>>,
-    swept: Once,
+    names: Arc<Mutex<Names>>,
+    temps: Temps,
+}
+
+/// Directories with names in them that may not survive a power cut.
+#[derive(Default)]
+struct Names {
+    unsynced: BTreeSet<PathBuf>,
+    /// Their sync failed once. A later one may claim success for what the kernel has dropped, so
+    /// nothing in them is ever durable for this process again.
+    lost: BTreeSet<PathBuf>,
+}
+
+impl Names {
+    fn sync(&mut self, below: &Path) -> Result<(), RepositoryError> {
+        if let Some(lost) = self.lost.iter().find(|dir| dir.starts_with(below)) {
+            let failed = io::Error::other("an earlier sync of it failed");
+            return Err(RepositoryError::io("sync", lost)(failed));
+        }
+        let dirs: Vec<_> =
+            self.unsynced.iter().filter(|dir| dir.starts_with(below)).cloned().collect();
+        for dir in dirs {
+            reach(CrashPoint::DirectoryUnsynced);
+            self.unsynced.remove(&dir);
+            if let Err(error) = file::sync_dir(&dir) {
+                self.lost.insert(dir.clone());
+                return Err(RepositoryError::io("sync", dir)(error));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Local {
@@ -56,7 +81,7 @@ impl Local {
         for dir in [&packs, &root, parent] {
             file::sync_dir(dir).map_err(RepositoryError::io("sync", dir))?;
         }
-        Ok(Self { root, unsynced: Arc::default(), swept: Once::new() })
+        Ok(Self::at(root))
     }
 
     /// Removes what [`Self::create`] made in `root`, as far as possible.
@@ -78,28 +103,17 @@ impl Local {
         if !found.join(ObjectKind::Config.directory()).is_dir() {
             return Err(not_found());
         }
-        Ok(Self { root: found, unsynced: Arc::default(), swept: Once::new() })
+        Ok(Self::at(found))
+    }
+
+    fn at(root: PathBuf) -> Self {
+        let temps = Temps::new(root.join(TEMP));
+        Self { root, names: Arc::default(), temps }
     }
 
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Removes temporary files whose writers are gone; how many there were.
-    fn sweep(&self) -> Result<u64, RepositoryError> {
-        let temp = self.root.join(TEMP);
-        let mut swept = 0;
-        let entries = match fs::read_dir(&temp) {
-            Ok(entries) => entries,
-            Err(error) if is_absence(&error) => return Ok(0),
-            Err(error) => return Err(RepositoryError::io("list", temp)(error)),
-        };
-        for entry in entries {
-            let path = entry.map_err(RepositoryError::io("list", &temp))?.path();
-            swept += u64::from(sweep_one(&path).map_err(RepositoryError::io("remove", &path))?);
-        }
-        Ok(swept)
     }
 
     fn path(&self, kind: ObjectKind, name: &str) -> PathBuf {
@@ -113,119 +127,17 @@ impl Local {
             _ => dir,
         }
     }
-
-    fn temp(&self) -> Result<Temp, RepositoryError> {
-        // Before the first write, so that opening a repository to read changes nothing in it.
-        // Litter that cannot be removed harms nobody.
-        self.swept.call_once(|| drop(self.sweep()));
-        let dir = self.root.join(TEMP);
-        loop {
-            let path = dir.join(ObjectId::random().to_string());
-            let created = match file::create_new(&path, FILE_MODE) {
-                Err(error) if is_absence(&error) => {
-                    // A copy made by a tool that skips empty directories lacks it.
-                    file::create_dirs(&dir, DIR_MODE)
-                        .map_err(RepositoryError::io("create", &dir))?;
-                    file::create_new(&path, FILE_MODE)
-                }
-                created => created,
-            };
-            let opened = created.map_err(RepositoryError::io("create", &path))?;
-            if is_ours(&opened).map_err(RepositoryError::io("lock", &path))? {
-                return Ok(Temp { opened, path, published: AtomicBool::new(false) });
-            }
-            // Another run swept it before we could lock it: its name is spent, take another.
-        }
-    }
 }
 
-/// Locks a temporary file just created; `false` if a sweep was quicker.
-fn is_ours(created: &File) -> io::Result<bool> {
-    match created.try_lock() {
-        Ok(()) => Ok(created.metadata()?.nlink() > 0),
-        Err(fs::TryLockError::WouldBlock) => Ok(false),
-        // No locks on this file system: then nothing is ever swept here either.
-        Err(fs::TryLockError::Error(_)) => Ok(true),
-    }
-}
-
-/// Removes one temporary file unless its writer lives; whether it did.
-fn sweep_one(path: &Path) -> io::Result<bool> {
-    let opened = match File::open(path) {
-        Ok(opened) => opened,
-        Err(error) if is_absence(&error) => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    if opened.try_lock().is_ok() { file::remove(path) } else { Ok(false) }
-}
-
-fn is_absence(error: &io::Error) -> bool {
+pub(super) fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// A file on its way to its name.
-struct Temp {
-    opened: File,
-    path: PathBuf,
-    published: AtomicBool,
-}
-
-impl Temp {
-    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), RepositoryError> {
-        self.opened.write_all_at(bytes, offset).map_err(RepositoryError::io("write", &self.path))
-    }
-
-    /// Syncs, then renames. An error of either is final: the temporary file goes.
-    fn publish(&self, kind: ObjectKind, to: &Path) -> Result<(), RepositoryError> {
-        let points = CrashesOf::kind(kind);
-        reach(points.written);
-        if kind != ObjectKind::Lease {
-            // A lease speaks of a living process, and none outlives a power cut.
-            self.opened.sync_data().map_err(RepositoryError::io("sync", &self.path))?;
-        }
-        reach(points.synced);
-        file::rename_new(&self.path, to).map_err(RepositoryError::io("create", to))?;
-        self.published.store(true, Ordering::Relaxed);
-        reach(points.renamed);
-        Ok(())
-    }
-}
-
-impl Drop for Temp {
-    fn drop(&mut self) {
-        if !*self.published.get_mut() {
-            // What stays behind is swept by the next run.
-            let _ = file::remove(&self.path);
-        }
-    }
-}
-
-/// The crash points that an object of one kind passes.
-struct CrashesOf {
-    written: CrashPoint,
-    synced: CrashPoint,
-    renamed: CrashPoint,
-}
-
-impl CrashesOf {
-    fn kind(kind: ObjectKind) -> Self {
-        use CrashPoint as P;
-        let [written, synced, renamed] = match kind {
-            ObjectKind::Pack => [P::PackWritten, P::PackSynced, P::PackRenamed],
-            ObjectKind::Index => [P::IndexWritten, P::IndexSynced, P::IndexRenamed],
-            ObjectKind::Snapshot => [P::SnapshotWritten, P::SnapshotSynced, P::SnapshotRenamed],
-            ObjectKind::Pin => [P::PinWritten, P::PinSynced, P::PinRenamed],
-            _ => [P::ObjectWritten, P::ObjectSynced, P::ObjectRenamed],
-        };
-        Self { written, synced, renamed }
-    }
 }
 
 struct LocalWriter {
     temp: Temp,
     kind: ObjectKind,
     to: PathBuf,
-    unsynced: Arc<Mutex<BTreeSet<PathBuf>>>,
+    names: Arc<Mutex<Names>>,
 }
 
 impl ObjectWriter for LocalWriter {
@@ -235,24 +147,25 @@ impl ObjectWriter for LocalWriter {
 
     fn finish(&self) -> Result<(), RepositoryError> {
         self.temp.publish(self.kind, &self.to)?;
-        remember(&self.unsynced, &self.to);
+        remember(&self.names, &self.to);
         Ok(())
     }
 }
 
-fn remember(unsynced: &Mutex<BTreeSet<PathBuf>>, published: &Path) {
+fn remember(names: &Mutex<Names>, published: &Path) {
     if let Some(dir) = published.parent() {
-        unsynced.lock().expect("no holder of this lock panics").insert(dir.to_owned());
+        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.unsynced.insert(dir.to_owned());
     }
 }
 
 impl Backend for Local {
     fn put(&self, kind: ObjectKind, name: &str, bytes: &[u8]) -> Result<(), RepositoryError> {
         let to = self.path(kind, name);
-        let temp = self.temp()?;
+        let temp = self.temps.create()?;
         temp.write(0, bytes)?;
         temp.publish(kind, &to)?;
-        remember(&self.unsynced, &to);
+        remember(&self.names, &to);
         Ok(())
     }
 
@@ -261,8 +174,8 @@ impl Backend for Local {
         kind: ObjectKind,
         name: &str,
     ) -> Result<Box<dyn ObjectWriter>, RepositoryError> {
-        let (temp, to) = (self.temp()?, self.path(kind, name));
-        Ok(Box::new(LocalWriter { temp, kind, to, unsynced: Arc::clone(&self.unsynced) }))
+        let (temp, to) = (self.temps.create()?, self.path(kind, name));
+        Ok(Box::new(LocalWriter { temp, kind, to, names: Arc::clone(&self.names) }))
     }
 
     fn read(
@@ -335,25 +248,15 @@ impl Backend for Local {
     fn remove(&self, kind: ObjectKind, name: &str) -> Result<bool, RepositoryError> {
         let path = self.path(kind, name);
         let removed = file::remove(&path).map_err(RepositoryError::io("remove", &path))?;
-        remember(&self.unsynced, &path);
+        remember(&self.names, &path);
         Ok(removed)
     }
 
     fn sync(&self, kind: ObjectKind) -> Result<(), RepositoryError> {
         let below = self.root.join(kind.directory());
-        let dirs: Vec<PathBuf> = {
-            let mut unsynced = self.unsynced.lock().expect("no holder of this lock panics");
-            let (ours, rest) =
-                std::mem::take(&mut *unsynced).into_iter().partition(|dir| dir.starts_with(&below));
-            *unsynced = rest;
-            let ours: BTreeSet<PathBuf> = ours;
-            ours.into_iter().collect()
-        };
-        for dir in dirs {
-            reach(CrashPoint::DirectoryUnsynced);
-            file::sync_dir(&dir).map_err(RepositoryError::io("sync", dir))?;
-        }
-        Ok(())
+        // Held to the end: whoever syncs at the same time must not return before names that it
+        // relies on are durable too.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).sync(&below)
     }
 
     fn traits(&self) -> Traits {

@@ -9,7 +9,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
 
-use super::table::{Column, Fanout, Row, Shape, Table};
+use super::build::{Fanout, Shape};
+use super::table::{Column, Row, Table};
 use crate::repository::id::ChunkId;
 
 /// Writes a table that names everything `tables` name.

@@ -1,5 +1,6 @@
 //! Where each chunk is: all index segments of the repository, opened.
 
+mod build;
 mod cache;
 mod load;
 mod merge;
@@ -9,9 +10,10 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+pub(super) use build::{Named, build};
 pub(super) use load::Shelf;
 pub(super) use merge::Cursor;
-pub(super) use table::{Bytes, Named, Row, Table, build};
+pub(super) use table::{Bytes, Row, Table};
 
 use super::id::{ChunkId, ObjectId};
 use super::pack::PackClass;
@@ -75,6 +77,16 @@ impl Index {
             packs.push(number);
         }
         self.segments.push(Segment { table: Arc::new(table), packs: packs.into() });
+    }
+
+    /// The number of a pack that holds `id`.
+    pub(super) fn pack_of(&self, id: &ChunkId) -> io::Result<Option<u32>> {
+        for segment in self.segments.iter().rev() {
+            if let Some(row) = segment.table.first_row(id)? {
+                return Ok(Some(segment.packs[row.pack as usize]));
+            }
+        }
+        Ok(None)
     }
 
     /// The first place of `id` that is found.

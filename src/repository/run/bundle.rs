@@ -132,8 +132,8 @@ impl Feed<'_> {
         let length = length.ok_or(RepositoryError::ChunkTooLong { bytes: plain.len() as u64 })?;
         let id = run.inner.hash(plain);
         let index = run.index_in(self.buffers)?;
-        let known = index.locate(&id).map_err(|error| run.inner.index_error(error))?;
-        if known.is_some_and(|place| run.may_rely_on(index, &place)) || !run.recent.claim(&id) {
+        let known = index.pack_of(&id).map_err(|error| run.inner.index_error(error))?;
+        if known.is_some_and(|pack| run.may_rely_on(index, pack)) || !run.recent.claim(&id) {
             return Ok(id);
         }
         run.counts.unfinished.fetch_add(1, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use super::writer::{Totals, WriteOptions};
 use crate::repository::error::RepositoryError;
 use crate::repository::frame::{Codec, Coding};
 use crate::repository::id::{ChunkId, ObjectId};
-use crate::repository::index::{Bytes, Index, Named, Place, Table, build};
+use crate::repository::index::{Bytes, Index, Named, Table, build};
 use crate::repository::lease::Lease;
 use crate::repository::object::ObjectKind;
 use crate::repository::pack::{Contents, PackClass};
@@ -95,9 +95,9 @@ impl Run {
         }
     }
 
-    /// Whether a chunk found there may be relied on.
-    pub(super) fn may_rely_on(&self, index: &Index, place: &Place) -> bool {
-        self.condemned.is_empty() || !self.condemned.contains(&index.packs[place.pack as usize].id)
+    /// Whether a chunk found in that pack may be relied on.
+    pub(super) fn may_rely_on(&self, index: &Index, pack: u32) -> bool {
+        self.condemned.is_empty() || !self.condemned.contains(&index.packs[pack as usize].id)
     }
 
     /// The index as it is now; `buffers` keep it, so that workers do not meet at its lock.
