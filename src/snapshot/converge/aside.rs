@@ -94,10 +94,12 @@ pub(super) fn remove_if_any(dir: &Dir, name: &[u8]) -> io::Result<()> {
         let mut below = None;
         for name in here.names()? {
             let stat = here.stat(&name)?;
-            if stat.is_mount || stat.inode.dev != inode.dev {
+            let is_dir = stat.kind == FileKind::Directory;
+            // On an overlay the files of lower layers have another device than the directories.
+            if stat.is_mount || is_dir && stat.inode.dev != inode.dev {
                 return Err(io::Error::from(io::ErrorKind::ResourceBusy));
             }
-            if stat.kind == FileKind::Directory {
+            if is_dir {
                 below = Some((here.open_dir(&name)?, name.to_vec(), stat.inode));
                 break;
             }

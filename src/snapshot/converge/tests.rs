@@ -143,10 +143,10 @@ fn nasty(world: &World) {
         .concat();
         xattr(&root, b"shop", b"system.posix_acl_default", &acl);
         xattr(&root, b"-rf", b"system.posix_acl_access", &acl);
+        mode(&tree.join("a/inside"), 0o000);
     }
     mode(&tree.join("setuid"), 0o6755);
     mode(&tree.join("void"), 0o1777);
-    mode(&tree.join("a/inside"), 0o000);
     times(&tree);
 }
 
@@ -524,36 +524,63 @@ fn small_havoc(world: &World) {
     world.write("two", "alone");
 }
 
+/// What a test that runs in a process of its own finds there: the repository and the tree.
+struct Elsewhere {
+    repository: crate::repository::Repository,
+    snapshot: Snapshot,
+    place: PathBuf,
+}
+
+impl Elsewhere {
+    /// `None` if nobody told where.
+    fn open() -> Option<Self> {
+        let place = PathBuf::from(std::env::var_os("SNAP_TEST_PLACE")?);
+        let key = place.join("key");
+        let unlock = crate::repository::Unlock::KeyFile(&key);
+        let location = place.join("repository");
+        let repository = crate::repository::Repository::open(&location, &unlock, None).unwrap();
+        let snapshot = crate::snapshot::list(&repository).unwrap().remove(0);
+        Some(Self { repository, snapshot, place })
+    }
+
+    fn wanted<'a>(&'a self, path: &'a Path) -> Request<'a> {
+        Request {
+            wanted: &self.snapshot.roots[0],
+            annex: None,
+            path,
+            exclusions: NONE.get_or_init(Exclusions::default),
+            deletes: Deletes::All,
+            keep_links_to_directories: false,
+            include: None,
+            memory: Memory::default(),
+        }
+    }
+}
+
+/// A process that runs one of the tests here, which are ignored otherwise.
+fn elsewhere(world: &World, test: &str) -> std::process::Command {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let name = format!("snapshot::converge::tests::{test}");
+    child.args([&name, "--exact", "--ignored"]).env("SNAP_TEST_PLACE", world.place.path());
+    child
+}
+
+fn must_pass(mut child: std::process::Command) {
+    let output = child.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 /// The process that is killed: it puts the tree back, and dies where it was told.
 #[test]
 #[ignore = "run by the test that kills it"]
 fn die_while_converging() {
     use crate::os::crash::{self, Ordered};
-    let (Ok(place), Ok(at)) = (std::env::var("SNAP_TEST_PLACE"), std::env::var("SNAP_TEST_AT"))
-    else {
-        return;
-    };
-    let place = PathBuf::from(place);
-    let unlock = place.join("key");
-    let unlock = crate::repository::Unlock::KeyFile(&unlock);
-    let repository =
-        crate::repository::Repository::open(&place.join("repository"), &unlock, None).unwrap();
-    let snapshot = crate::snapshot::list(&repository).unwrap().remove(0);
-    let (none, tree) = (Exclusions::default(), place.join("tree"));
-    let request = Request {
-        wanted: &snapshot.roots[0],
-        annex: None,
-        path: &tree,
-        exclusions: &none,
-        deletes: Deletes::All,
-        keep_links_to_directories: false,
-        include: None,
-        memory: Memory::default(),
-    };
-    let monitor = Recorder::default();
-    let plan = plan(&repository, &request, &monitor).unwrap();
+    let Some(place) = Elsewhere::open() else { return };
+    let at = std::env::var("SNAP_TEST_AT").unwrap();
+    let (tree, monitor) = (place.place.join("tree"), Recorder::default());
+    let plan = plan(&place.repository, &place.wanted(&tree), &monitor).unwrap();
     crash::arm(Ordered::parse(&at).unwrap());
-    act(&repository, &plan, TOKEN, &monitor).unwrap();
+    act(&place.repository, &plan, TOKEN, &monitor).unwrap();
 }
 
 #[test]
@@ -573,11 +600,8 @@ fn killed_at_every_point_and_called_again_it_ends_the_same() {
     let snapshot = world.take(&Recorder::default());
     let tree = world.tree();
     let kill = |at: &str| {
-        let name = "snapshot::converge::tests::die_while_converging";
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        child.args([name, "--exact", "--ignored"]);
-        child.env("SNAP_TEST_PLACE", world.place.path()).env("SNAP_TEST_AT", at);
-        child.output().unwrap().status
+        let mut child = elsewhere(&world, "die_while_converging");
+        child.env("SNAP_TEST_AT", at).output().unwrap().status
     };
     let mut kills = 0;
     for point in points {
@@ -600,4 +624,206 @@ fn killed_at_every_point_and_called_again_it_ends_the_same() {
         }
     }
     assert!(kills >= 20, "only {kills} kills");
+}
+
+/// In a process that is nobody: restores what is root's, and takes what it may not read.
+#[test]
+#[ignore = "run by the test that is root"]
+fn nobody_restores_and_takes() {
+    let Some(place) = Elsewhere::open() else { return };
+    assert!(!meta::is_root());
+    let target = place.place.join("writable/target");
+    let recorder = Recorder::default();
+    let request = place.wanted(&target);
+    let plan = plan(&place.repository, &request, &recorder).unwrap();
+    let done = act(&place.repository, &plan, TOKEN, &recorder).unwrap();
+    let lost = |name: &str| done.losses.iter().filter(|loss| loss.path.ends_with(name)).count();
+    assert_eq!((lost("setuid"), lost("null"), lost("capable")), (1, 1, 2), "{:?}", done.losses);
+    assert_eq!(recorder.problems().len(), done.losses.len());
+    assert_eq!(fs::read_to_string(target.join("setuid")).unwrap(), "#!");
+    let bits = fs::metadata(target.join("setuid")).unwrap().mode() & 0o7777;
+    assert_eq!(bits, 0o755, "no setuid for another owner");
+    let source = crate::snapshot::Source {
+        label: "root".to_owned(),
+        path: place.place.join("tree"),
+        exclusions: Exclusions::default(),
+    };
+    let memory = Memory::default();
+    let live =
+        crate::snapshot::live_digest(&place.repository, &[source], memory, &recorder).unwrap();
+    let unread: Vec<_> = live.problems.iter().map(|problem| problem.path.clone()).collect();
+    let tree = place.place.join("tree");
+    assert_eq!(unread, [tree.join("closed"), tree.join("locked")]);
+}
+
+#[test]
+fn without_root_what_is_lost_is_said() {
+    use std::os::unix::process::CommandExt;
+    if !meta::is_root() {
+        return;
+    }
+    let world = World::new();
+    let root = Dir::open_root(&world.tree()).unwrap();
+    world.write("setuid", "#!");
+    mode(&world.tree().join("setuid"), 0o4755);
+    world.write("capable", "x");
+    let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    xattr(&root, b"capable", b"security.capability", &capability);
+    root.create_special(b"null", FileKind::CharDevice, rustix::fs::makedev(1, 3)).unwrap();
+    world.write("locked", "secret");
+    mode(&world.tree().join("locked"), 0o000);
+    world.write("closed/inside", "secret");
+    mode(&world.tree().join("closed"), 0o000);
+    world.take(&Recorder::default());
+    fs::create_dir(world.place.path().join("writable")).unwrap();
+    let everything = walkdir::WalkDir::new(world.place.path().join("repository"));
+    for entry in everything.into_iter().map(Result::unwrap) {
+        std::os::unix::fs::lchown(entry.path(), Some(65_534), Some(65_534)).unwrap();
+    }
+    for name in ["", "key", "writable"] {
+        let path = world.place.path().join(name);
+        std::os::unix::fs::lchown(path, Some(65_534), Some(65_534)).unwrap();
+    }
+    // The tests may lie where nobody may go: nobody runs a copy.
+    let copy = world.place.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let mut child = std::process::Command::new(copy);
+    child.args(elsewhere(&world, "nobody_restores_and_takes").get_args());
+    child.env("SNAP_TEST_PLACE", world.place.path()).uid(65_534).gid(65_534).current_dir("/");
+    must_pass(child);
+}
+
+/// In a mount namespace of its own: `tree/mounted` is another file system, `tree/bound` a bind
+/// mount of the same.
+#[test]
+#[ignore = "run by the test that mounts"]
+fn converge_beside_mounts() {
+    let Some(place) = Elsewhere::open() else { return };
+    let tree = place.place.join("tree");
+    let outside = portrait(&place.place.join("outside"));
+    let monitor = Recorder::default();
+    let source = crate::snapshot::Source {
+        label: "root".to_owned(),
+        path: tree.clone(),
+        exclusions: Exclusions::default(),
+    };
+    let memory = Memory::default();
+    let live = crate::snapshot::live_digest(&place.repository, &[source], memory, &monitor);
+    let entries = live.unwrap();
+    assert_eq!(entries.roots.len(), 1);
+    fs::write(tree.join("f"), "edited").unwrap();
+    fs::write(tree.join("mounted/new"), "in the mount").unwrap();
+    let request = place.wanted(&tree);
+    let plan = plan(&place.repository, &request, &monitor).unwrap();
+    let kept: Vec<_> = plan.kept.iter().map(|kept| kept.path.to_string()).collect();
+    assert_eq!(kept, ["bound", "mounted"]);
+    act(&place.repository, &plan, TOKEN, &monitor).unwrap();
+    assert_eq!(fs::read_to_string(tree.join("f")).unwrap(), "wanted");
+    assert_eq!(fs::read_to_string(tree.join("mounted/new")).unwrap(), "in the mount");
+    assert_eq!(portrait(&place.place.join("outside")), outside);
+}
+
+#[test]
+fn what_is_mounted_inside_is_listed_and_never_touched() {
+    if !meta::is_root() {
+        return;
+    }
+    let world = World::new();
+    world.write("f", "wanted");
+    world.write("mounted/below", "below");
+    world.write("bound/below", "below");
+    world.take(&Recorder::default());
+    fs::create_dir(world.place.path().join("outside")).unwrap();
+    fs::write(world.place.path().join("outside/dear"), "dear").unwrap();
+    let child = elsewhere(&world, "converge_beside_mounts");
+    let mut script = std::process::Command::new("unshare");
+    script.args(["--mount", "--propagation", "private", "sh", "-ec"]);
+    script.arg(
+        "mount -t tmpfs none \"$SNAP_TEST_PLACE/tree/mounted\"; \
+         mount --bind \"$SNAP_TEST_PLACE/outside\" \"$SNAP_TEST_PLACE/tree/bound\"; exec \"$@\"",
+    );
+    script.arg("sh").arg(child.get_program()).args(child.get_args());
+    script.env("SNAP_TEST_PLACE", world.place.path());
+    must_pass(script);
+}
+
+/// In a mount namespace of its own: the tree is an overlay over what was edited.
+#[test]
+#[ignore = "run by the test that mounts"]
+fn converge_on_an_overlay() {
+    let Some(place) = Elsewhere::open() else { return };
+    let (tree, monitor) = (place.place.join("tree"), Recorder::default());
+    let request = place.wanted(&tree);
+    let first = plan(&place.repository, &request, &monitor).unwrap();
+    assert!(first.counts.write > 0 && first.counts.make > 0 && first.counts.delete > 0);
+    act(&place.repository, &first, TOKEN, &monitor).unwrap();
+    let again = plan(&place.repository, &request, &monitor).unwrap();
+    assert!(again.counts.is_nothing_to_do(), "{:?}", again.lines());
+}
+
+#[test]
+fn an_overlay_is_put_back_like_any_tree() {
+    if !meta::is_root() {
+        return;
+    }
+    let world = World::new();
+    small(&world);
+    world.take(&Recorder::default());
+    small_havoc(&world);
+    // A directory of the lower layer where a file is wanted.
+    fs::remove_file(world.tree().join("one")).unwrap();
+    world.write("one/in/the/way", "x");
+    fs::rename(world.tree(), world.place.path().join("lower")).unwrap();
+    for name in ["tree", "layers", "layers/upper", "layers/work"] {
+        fs::create_dir(world.place.path().join(name)).unwrap();
+    }
+    let child = elsewhere(&world, "converge_on_an_overlay");
+    let mut script = std::process::Command::new("unshare");
+    script.args(["--mount", "--propagation", "private", "sh", "-ec"]);
+    script.arg(
+        "cd \"$SNAP_TEST_PLACE\"; mount -t tmpfs none layers; mkdir layers/upper layers/work; \
+         mount -t overlay o -o lowerdir=lower,upperdir=layers/upper,workdir=layers/work tree || \
+         exit 0; exec \"$@\"",
+    );
+    script.arg("sh").arg(child.get_program()).args(child.get_args());
+    script.env("SNAP_TEST_PLACE", world.place.path());
+    must_pass(script);
+}
+
+#[test]
+fn immutable_files_are_put_back_with_their_flags() {
+    let world = World::new();
+    world.write("fixed", "wanted");
+    world.write("log", "lines");
+    let set = |name: &str, flags| {
+        meta::set_flags(fs::File::open(world.tree().join(name)).unwrap(), flags)
+    };
+    let immutable = meta::InodeFlags { immutable: true, append_only: false };
+    let append = meta::InodeFlags { immutable: false, append_only: true };
+    if set("fixed", immutable).is_err() || set("log", append).is_err() {
+        return; // not root, or a file system without them
+    }
+    let snapshot = world.take(&Recorder::default());
+    let annex = Annex::read(&world.repository, &snapshot.annex).unwrap();
+    let flags_of = |path: &Path| {
+        let dir = Dir::open_root(path.parent().unwrap()).unwrap();
+        dir.stat(path.file_name().unwrap().as_bytes()).unwrap().flags
+    };
+    // Edited: other bytes under the same flag, which must not stand in the way.
+    set("fixed", meta::InodeFlags::default()).unwrap();
+    world.write("fixed", "edited");
+    set("fixed", immutable).unwrap();
+    set("log", meta::InodeFlags::default()).unwrap();
+    let (tree, target) = (world.tree(), world.place.path().join("target"));
+    for path in [&tree, &target] {
+        let annex = Some(&annex.roots["root"]);
+        converge(&world, &Request { annex, ..wanted(&snapshot, &world, path) });
+        assert_eq!(fs::read_to_string(path.join("fixed")).unwrap(), "wanted");
+        assert_eq!(flags_of(&path.join("fixed")), immutable);
+    }
+    assert_eq!(flags_of(&target.join("log")), append);
+    for path in [tree.join("fixed"), target.join("fixed"), target.join("log")] {
+        let file = fs::File::open(path).unwrap();
+        meta::set_flags(file, meta::InodeFlags::default()).unwrap();
+    }
 }

@@ -400,10 +400,12 @@ impl<'w> Scan<'_, 'w> {
             problems: tally.problems.total(),
             took_ms: 0,
         };
+        let mut problems = self.problems.into_inner().expect(UNPOISONED);
+        problems.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Scanned {
             root,
             counts,
-            problems: self.problems.into_inner().expect(UNPOISONED),
+            problems,
             annex: self.annex.into_inner().expect(UNPOISONED),
             owners: self.owners.into_inner().expect(UNPOISONED),
         })
