@@ -31,7 +31,7 @@ pub(super) const READ: &[(&str, &str)] = &[
     ("SNAP_NO_INPUT", "1: refuse instead of asking"),
     ("SNAP_PROGRESS", "auto, bar, plain or none"),
     ("SNAP_CRASH_AT", "POINT[:N], for tests: die there by SIGKILL"),
-    ("SNAP_CRASH_LOG", "FILE, for tests: write down every such point that is met"),
+    ("SNAP_CRASH_LOG", "FILE, for tests: note every such point"),
     ("NO_COLOR", "no colour; beats CLICOLOR_FORCE"),
     ("CLICOLOR_FORCE", "colour also when piped"),
     ("TERM", "dumb: no colour and no redrawn line"),

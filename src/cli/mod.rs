@@ -110,6 +110,9 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
     };
     cx.out.speak_as(verb.name());
     signals::listen(cx.out, &SIGNALS);
+    if verb.only_looks() {
+        transaction::remind(cx);
+    }
     match verb {
         Verb::Init(args) => init::run(cx, args),
         Verb::Snapshots(args) => snapshots::run(cx, args),
@@ -133,6 +136,31 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
 }
 
 impl Verb {
+    /// Whether it changes no application and settles nothing: it may go on beside an open
+    /// transaction, and says that there is one.
+    const fn only_looks(&self) -> bool {
+        match self {
+            Self::Snapshots(_)
+            | Self::Ls(_)
+            | Self::Diff(_)
+            | Self::Dump(_)
+            | Self::Check(_)
+            | Self::App { .. } => true,
+            Self::Init(_)
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Repair { .. }
+            | Self::Key { .. }
+            | Self::Rollback(_)
+            | Self::Recover(_)
+            | Self::History(_)
+            | Self::Show(_)
+            | Self::Help(_)
+            | Self::Explain(_)
+            | Self::Version(_) => false,
+        }
+    }
+
     /// As typed.
     const fn name(&self) -> &'static str {
         match self {

@@ -10,8 +10,10 @@ use crate::upgrade::{self, Context as Stand, Ground, Plan, RunOptions, Wish};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::output::Level;
 use super::progress::Progress;
 use super::screens::outcome::{self, Deed};
+use super::screens::told::state_word;
 use super::text::Ink;
 use super::unlock::Opened;
 use super::{SIGNALS, app, backup};
@@ -73,6 +75,20 @@ pub(super) fn neighbours(cx: &Context<'_>, of: &App) -> Result<Vec<App>, Failure
     let others = names.iter().filter(|name| **name != of.name);
     // One that cannot be read now cannot be compared either; it has its own verbs to say so.
     Ok(others.filter_map(|name| app::named(cx, name).ok()).collect())
+}
+
+/// Says in a line that a transaction is open; whoever only looks is not kept from it.
+pub(super) fn remind(cx: &Context<'_>) {
+    let Ok(state) = cx.directories.state() else { return };
+    // A journal that cannot be read is the matter of the verbs that need it.
+    for told in upgrade::unfinished(state).unwrap_or_default() {
+        let (number, app) = (told.header.number, &told.header.app);
+        let line =
+            format!("{number} of {app} is not finished ({}): snap recover", state_word(told.state));
+        cx.out.insist(&format!("{} {line}\n", Ink::Warn.on('!')));
+        let fields = serde_json::json!({ "app": app, "open": number.to_string() });
+        cx.out.message("warning", Level::Warning, &line, fields);
+    }
 }
 
 /// Carries out what was agreed on, and says how it ended.
