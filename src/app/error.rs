@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 
 use crate::app::profile::ProfileError;
+use crate::app::release::ReleaseError;
+use crate::database::DatabaseError;
+use crate::repository::RepositoryError;
+use crate::snapshot::SnapshotError;
+use crate::tree::TreeError;
 
 /// What happened, and to what. The source is left to `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +23,23 @@ pub enum AppError {
         /// What the tree is called.
         place: String,
         /// Why.
-        source: crate::tree::TreeError,
+        source: TreeError,
     },
+    /// A release was not taken in.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// The repository failed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// A stored tree could not be read or made.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A snapshot could not be read or made.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A file could not be read.
     #[error("cannot read {}", path.display())]
     Read {

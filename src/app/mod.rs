@@ -14,6 +14,7 @@ pub mod files;
 pub mod hook;
 mod installed;
 pub mod profile;
+pub mod release;
 pub mod rules;
 #[cfg(test)]
 mod tests;

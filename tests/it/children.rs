@@ -298,7 +298,8 @@ fn launch(argv: &[OsString], wiring: Wiring) -> Launch<'_> {
         env: &[],
         identity: None,
         wiring,
-        token: "test-capture",
+        // Whatever has the same token is ended together: tests run side by side.
+        token: Box::leak(process::fresh_token().into_boxed_str()),
     }
 }
 

@@ -40,6 +40,7 @@ mod readme;
 mod real_trees;
 mod recovering;
 mod refusals;
+mod releases;
 mod secrets;
 mod stand_ins;
 

@@ -1,13 +1,16 @@
 //! Short commands: run to their end, heard in whole; and one that is spoken with.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags};
+
 use crate::os::clock;
 
+use super::running::poll;
 use super::{Heard, Launch, LaunchError, Running, Stream, start, strays_of};
 
 /// How long a command may take, and how much it may say.
@@ -87,8 +90,29 @@ pub struct Fed {
     /// What it reads.
     pub input: UnixStream,
     /// What it answers.
-    pub output: File,
+    pub output: Answers,
     errors: File,
+}
+
+/// What a command answers. Silence for two minutes is an error, not patience.
+#[derive(Debug)]
+pub struct Answers(File);
+
+const ANSWER_MAX: Duration = Duration::from_mins(2);
+
+impl Read for Answers {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let since = clock::stopwatch();
+        loop {
+            let left = ANSWER_MAX.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            if poll(&mut [PollFd::new(&self.0, PollFlags::IN)], left)? {
+                return self.0.read(buffer);
+            }
+        }
+    }
 }
 
 /// Starts a command that is spoken with; its launch must be wired as [`super::Wiring::Fed`].
@@ -103,7 +127,7 @@ pub fn feed(launch: &Launch<'_>) -> Result<Fed, LaunchError> {
             Stream::Err => errors = Some(file),
         }
     }
-    let output = output.ok_or_else(missing)?;
+    let output = Answers(output.ok_or_else(missing)?);
     Ok(Fed { running, input, output, errors: errors.ok_or_else(missing)? })
 }
 

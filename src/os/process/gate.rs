@@ -14,7 +14,7 @@ use rustix::process::{Signal, getppid};
 
 use super::{Launch, Wiring};
 
-/// The byte that opens the gate.
+/// The byte that opens the gate; any would do.
 pub(super) const OPEN: u8 = b'!';
 
 /// How the gate ends when it does not become the program.
@@ -61,14 +61,19 @@ pub fn gate(arguments: &[OsString]) -> u8 {
         return CANNOT_RUN;
     };
     let mut told = File::from(told);
-    match pass(&order, &mut told) {
-        Ok(()) => NEVER_OPENED,
-        Err(what) => {
-            // Nobody may be left to hear it.
-            let _ = told.write_all(what.as_bytes());
-            CANNOT_RUN
-        }
-    }
+    let prepared = prepare(&order);
+    // Also before a complaint: a byte that nobody took would make the other side hear of a reset
+    // connection instead.
+    let is_open = matches!(told.read(&mut [0]), Ok(1));
+    let end = match prepared {
+        _ if !is_open => return NEVER_OPENED,
+        Ok(Parent::Gone) => return NEVER_OPENED,
+        Ok(Parent::There) => become_program(&order),
+        Err(what) => what,
+    };
+    // Nobody may be left to hear it.
+    let _ = told.write_all(end.as_bytes());
+    CANNOT_RUN
 }
 
 fn parse(arguments: &[OsString]) -> Option<Order<'_>> {
@@ -84,11 +89,16 @@ fn parse(arguments: &[OsString]) -> Option<Order<'_>> {
     Some(Order { parent, account, dir: Path::new(dir), wiring, program, arguments })
 }
 
-/// Comes back with `Ok` when the gate was never opened.
-fn pass(order: &Order<'_>, told: &mut File) -> Result<(), String> {
-    let terminal = order.wiring == "terminal";
+/// Whether whoever started us is still there.
+enum Parent {
+    There,
+    Gone,
+}
+
+/// Everything that can be done before the program is allowed to run.
+fn prepare(order: &Order<'_>) -> Result<Parent, String> {
     rustix::process::setsid().map_err(saying("cannot lead a session"))?;
-    if terminal {
+    if order.wiring == "terminal" {
         rustix::process::ioctl_tiocsctty(rustix::stdio::stdout())
             .map_err(saying("cannot take the terminal"))?;
     }
@@ -101,28 +111,32 @@ fn pass(order: &Order<'_>, told: &mut File) -> Result<(), String> {
         .map_err(saying("cannot tie this process to its parent"))?;
     let parent = getppid().map(|pid| pid.as_raw_nonzero().to_string());
     if parent.as_deref().map(OsStr::new) != Some(order.parent) {
-        return Ok(());
+        return Ok(Parent::Gone);
     }
     rustix::thread::set_no_new_privs(true).map_err(saying("cannot renounce privileges"))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     be_ordinary_prey();
     std::env::set_current_dir(order.dir)
         .map_err(saying(format_args!("cannot enter {}", order.dir.display())))?;
+    Ok(Parent::There)
+}
 
-    let mut byte = [0];
-    match told.read(&mut byte) {
-        Ok(1) if byte[0] == OPEN => {}
-        _ => return Ok(()), // whoever held the other end is gone
-    }
-    if terminal {
+/// Comes back only with the reason why it could not.
+fn become_program(order: &Order<'_>) -> String {
+    let wired = if order.wiring == "terminal" {
         rustix::stdio::dup2_stdin(rustix::stdio::stdout())
-            .map_err(saying("cannot read the terminal"))?;
-    } else if order.wiring != "fed" {
-        let nothing = File::open("/dev/null").map_err(saying("cannot open /dev/null"))?;
-        rustix::stdio::dup2_stdin(nothing).map_err(saying("cannot close standard input"))?;
+            .map_err(saying("cannot read the terminal"))
+    } else if order.wiring == "fed" {
+        Ok(())
+    } else {
+        File::open("/dev/null")
+            .and_then(|nothing| Ok(rustix::stdio::dup2_stdin(nothing)?))
+            .map_err(saying("cannot close standard input"))
+    };
+    match wired {
+        Ok(()) => Command::new(order.program).args(order.arguments).exec().to_string(),
+        Err(what) => what,
     }
-    let error = Command::new(order.program).args(order.arguments).exec();
-    Err(error.to_string())
 }
 
 /// Takes an account for good: groups first, then the group, then the user.

@@ -24,12 +24,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::crash::{CrashPoint, reach};
 use super::host::{self, ProcessMark};
 use super::pty;
 
-pub use capture::{CaptureLimits, Captured, capture, feed};
+pub use capture::{Answers, CaptureLimits, Captured, capture, feed};
 pub use gate::gate;
 pub use running::{Heard, Running, Stream};
 pub use stray::{Outlived, adopt_orphans, find_orphans, kill_all, kill_orphans, strays_of};
@@ -239,4 +240,14 @@ fn read_all(gate: &mut UnixStream) -> io::Result<String> {
 /// A program and its arguments, from text.
 pub fn argv<S: AsRef<OsStr>>(parts: impl IntoIterator<Item = S>) -> Vec<OsString> {
     parts.into_iter().map(|part| part.as_ref().to_owned()).collect()
+}
+
+/// A token that no other launch of any process has: for commands outside of a transaction.
+///
+/// Whatever has the same token is ended together.
+pub fn fresh_token() -> String {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let own = host::this_process();
+    format!("{}-{}-{serial}", own.pid, own.started_ticks)
 }

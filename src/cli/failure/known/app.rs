@@ -2,6 +2,7 @@
 
 use crate::app::AppError;
 use crate::app::profile::ProfileError;
+use crate::app::release::ReleaseError;
 use crate::cli::failure::Code;
 
 use super::{Known, io_code};
@@ -16,6 +17,11 @@ impl Known for AppError {
     fn code(&self) -> Code {
         match self {
             Self::Profile(error) => error.code(),
+            Self::Release(error) => error.code(),
+            Self::Repository(error) => error.code(),
+            Self::Tree(error) => error.code(),
+            Self::Snapshot(error) => error.code(),
+            Self::Database(error) => error.code(),
             Self::Read { source, .. } => io_code(source),
             Self::ReadStored { source, .. } => source.code(),
             Self::LeadsOut { .. }
@@ -39,6 +45,24 @@ impl Known for AppError {
             Self::NoAccount { .. } | Self::WouldRunAsRoot { .. } | Self::CannotBecome { .. } => {
                 Code::E0309
             }
+        }
+    }
+}
+
+impl Known for ReleaseError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NotFound { .. }
+            | Self::Unreadable { .. }
+            | Self::NoReference { .. }
+            | Self::NoGit(_)
+            | Self::Git { .. } => Code::E0501,
+            Self::Checksum { .. } | Self::BadChecksum { .. } => Code::E0502,
+            Self::UnknownArchive { .. }
+            | Self::Malformed { .. }
+            | Self::BadEntry { .. }
+            | Self::TooMuch { .. } => Code::E0503,
+            Self::NotOfApp { .. } => Code::E0504,
         }
     }
 }
