@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::nasty;
+use crate::notes_upgrade::unchanged;
 use crate::oracle::{Skip, same, tree};
 use crate::run::{args, tool, until};
+use crate::site::Notes;
 use crate::stage::{read, set_time, write};
 use crate::world::{World, binary};
 
@@ -110,47 +112,88 @@ fn a_file_changed_back_to_its_old_size_and_time_is_still_seen() {
     assert_eq!(dumped.stdout, "second");
 }
 
+/// Every kind of damage a tree can take.
+fn damage(root: &Path) {
+    fs::remove_file(root.join("one byte")).expect("ours");
+    fs::remove_dir_all(root.join("many")).expect("ours");
+    write(root.join("new/file"), "not in the snapshot");
+    write(root.join("sizes/4096"), "other bytes");
+    fs::remove_file(root.join("links/relative")).expect("ours");
+    fs::create_dir(root.join("links/relative")).expect("ours");
+    fs::remove_dir(root.join("specials/empty directory")).expect("ours");
+    write(root.join("specials/empty directory"), "a file now");
+    fs::remove_file(root.join("links/hard/second")).expect("ours");
+    write(root.join("links/hard/second"), nasty::noise(10_000, 3));
+    fs::hard_link(root.join("twins/a"), root.join("twins/c")).expect("ours");
+    tool("setfattr", &[&"-n", &"user.extra", &"-v", &"1", &root.join("attributes/file")]);
+    tool("setfacl", &[&"-b", &root.join("attributes")]);
+    tool("chmod", &[&"0777", &root.join("modes/400")]);
+    set_time(&root.join("times/file2"), 1, 1);
+    set_time(&root.join("times"), 1, 1);
+}
+
 #[test]
-fn a_restore_in_place_converges_and_a_dry_run_only_tells() {
+fn a_restore_over_a_tree_converges_and_a_dry_run_only_tells() {
     let world = World::new();
     let source = world.path("tree");
     nasty::plant(&source);
     let before = tree(&source, Skip::default());
     world.snap(args!["backup", source]).ok();
-    // Every kind of damage a tree can take.
-    fs::remove_file(source.join("one byte")).expect("ours");
-    fs::remove_dir_all(source.join("many")).expect("ours");
-    write(source.join("new/file"), "not in the snapshot");
-    write(source.join("sizes/4096"), "other bytes");
-    fs::remove_file(source.join("links/relative")).expect("ours");
-    fs::create_dir(source.join("links/relative")).expect("ours");
-    fs::remove_dir(source.join("specials/empty directory")).expect("ours");
-    write(source.join("specials/empty directory"), "a file now");
-    tool("setfattr", &[&"-n", &"user.extra", &"-v", &"1", &source.join("attributes/file")]);
-    tool("setfacl", &[&"-b", &source.join("attributes")]);
-    set_time(&source.join("times/file2"), 1, 1);
-    set_time(&source.join("times"), 1, 1);
-    let damaged = tree(&source, Skip::default());
-
-    let restore = ["restore", "latest", "--in-place", "--delete", "--yes"];
-    let name = world.path("tree");
-    let told = world.snap(restore.iter().copied().chain(["--dry-run"])).ok();
-    same(&damaged.0, &tree(&source, Skip::default()).0, "a dry run changes nothing");
+    let target = world.path("restored");
+    world.snap(args!["restore", "latest", "--target", target]).ok();
+    let restored = restored(&target, &source);
+    damage(&restored);
+    let damaged = tree(&restored, Skip::default());
+    let again = args!["restore", "latest", "--target", target, "--overwrite", "--delete", "--yes"];
+    let told = world.snap(again.iter().cloned().chain(args!["--dry-run"])).ok();
+    same(&damaged.0, &tree(&restored, Skip::default()).0, "a dry run changes nothing");
     assert!(told.stdout.contains("new"), "the plan names what goes: {told}");
-    world.snap(restore.into_iter().chain(["--confirm", "tree"])).ok();
-    same(&before.0, &tree(&name, Skip::default()).0, "converged");
+    world.snap(&again).exits(5);
+    world.snap(again.into_iter().chain(args!["--confirm", "restored"])).ok();
+    same(&before.0, &tree(&restored, Skip::default()).0, "converged");
+}
+
+#[test]
+fn a_restore_in_place_puts_everything_below_an_application_back() {
+    let world = World::new();
+    let site = Notes::install(&world.path(""));
+    let uploads = site.root.join("data/uploads/nasty");
+    nasty::plant(&uploads);
+    world.register("notes", "sql-files", &site.root, "");
+    let before = site.fingerprint();
+    world.snap(["backup", "--app", "notes"]).ok();
+    damage(&uploads);
+    write(site.root.join("lib/notes.php"), "<?php // intruder");
+    let damaged = site.fingerprint();
+    let restore = args![
+        "restore",
+        "latest",
+        "--app",
+        "notes",
+        "--in-place",
+        "--delete",
+        "--yes",
+        "--confirm",
+        "notes"
+    ];
+    world.snap(restore.iter().cloned().chain(args!["--dry-run"])).ok();
+    unchanged(&site, &damaged, "a dry run changes nothing");
+    world.snap(restore).ok();
+    unchanged(&site, &before, "restored");
+    // The restore itself can be taken back.
+    world.snap(["rollback", "--app", "notes", "--yes", "--confirm", "notes"]).ok();
+    unchanged(&site, &damaged, "rolled back");
 }
 
 #[test]
 fn a_restore_in_place_without_delete_keeps_what_is_new() {
-    let world = World::new();
-    let source = world.path("tree");
-    write(source.join("old"), "1");
-    world.snap(args!["backup", source]).ok();
-    write(source.join("old"), "2");
-    write(source.join("new"), "3");
-    world.snap(["restore", "latest", "--in-place", "--yes"]).ok();
-    assert_eq!((read(source.join("old")), read(source.join("new"))), ("1".into(), "3".into()));
+    let (world, site) = World::with_notes();
+    world.snap(["backup", "--app", "notes"]).ok();
+    write(site.root.join("lib/same.php"), "2");
+    write(site.root.join("data/uploads/new.txt"), "3");
+    world.snap(["restore", "latest", "--app", "notes", "--in-place", "--yes"]).ok();
+    assert!(read(site.root.join("lib/same.php")).contains("function same"));
+    assert_eq!(read(site.root.join("data/uploads/new.txt")), "3");
 }
 
 #[test]

@@ -154,8 +154,26 @@ fn a_mount_inside_a_tree_is_not_crossed() {
     let listed = world.snap(["ls", "latest", "-R"]).ok();
     assert!(listed.stdout.contains("mine") && listed.stdout.contains("mounted"), "{listed}");
     assert!(!listed.stdout.contains("theirs") && !listed.stdout.contains("below"), "{listed}");
-    // Nor does a restore in place reach into it.
-    within(args!["restore", "latest", "--in-place", "--delete", "--yes", "--confirm", "tree"]).ok();
+    // Nor does a restore over it reach into what is mounted.
+    let top =
+        args!["restore", format!("latest:{}", source.display()), "--target", world.path("back")];
+    world.snap(&top).ok();
+    copy(world.path("back"), world.path("again"));
+    let place = world.path("again").join(source.strip_prefix("/").expect("absolute"));
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-ec", "mount --bind \"$1\" \"$2\"; shift 2; exec \"$@\"", "sh"]);
+    command.arg(world.path("other")).arg(place.join("mounted")).arg(binary());
+    command.args(args![
+        "restore",
+        "latest",
+        "--target",
+        world.path("again"),
+        "--overwrite",
+        "--delete",
+        "--yes"
+    ]);
+    command.env_clear().envs(world.environment()).current_dir(world.path(""));
+    world.start_command(command).end();
     assert_eq!(read(world.path("other/theirs")), "2");
 }
 
@@ -222,7 +240,13 @@ fn names_are_shown_without_what_a_terminal_obeys() {
     let run = world.snap(args!["backup", source, "-vv"]).ok();
     let listed = world.snap(["ls", "latest", "-R"]).ok();
     write(source.join("\u{1b}]0;owned\u{7}"), "2");
-    let told = world.snap(args!["restore", "latest", "--in-place", "--delete", "--dry-run"]).ok();
+    let target = world.path("restored");
+    world.snap(args!["restore", "latest", "--target", target]).ok();
+    let again =
+        args!["restore", "latest", "--target", target, "--overwrite", "--delete", "--dry-run"];
+    let inside = target.join(source.strip_prefix("/").expect("absolute"));
+    write(inside.join("\u{1b}]0;owned\u{7}"), "2");
+    let told = world.snap(again).ok();
     for said in [run, listed, told] {
         let obeyed = |c: char| c != '\n' && c != '\t' && c.is_control();
         let all = said.stdout.clone() + &said.stderr;
