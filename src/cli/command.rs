@@ -7,8 +7,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use super::failure::Exit;
 use super::{
-    app, backup, check, diff, dump, explain, help, history, init, key, ls, recover, repair,
-    restore, rollback, show, snapshots, version,
+    app, backup, check, diff, dump, explain, help, history, init, key, ls, migrate_sql, recover,
+    repair, restore, rollback, show, snapshots, version,
 };
 
 /// Point-in-time backups of web applications, and upgrades that undo themselves.
@@ -136,6 +136,9 @@ pub(super) enum Verb {
     History(history::Args),
     /// One transaction in full
     Show(show::Args),
+    /// The migrator of sql-files applications
+    #[command(name = "__migrate-sql", hide = true)]
+    MigrateSql(migrate_sql::Args),
     /// Help on a command or a topic
     Help(help::Args),
     /// What an error code means, and what to do

@@ -22,6 +22,7 @@ mod history;
 mod init;
 mod key;
 mod ls;
+mod migrate_sql;
 mod output;
 mod panic;
 mod progress;
@@ -129,6 +130,7 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         Verb::Recover(args) => recover::run(cx, args),
         Verb::History(args) => history::run(cx, args),
         Verb::Show(args) => show::run(cx, args),
+        Verb::MigrateSql(args) => migrate_sql::run(cx, args),
         Verb::Help(args) => help::run(cx, args),
         Verb::Explain(args) => explain::run(cx, args),
         Verb::Version(args) => Ok(version::run(cx, args)),
@@ -155,6 +157,7 @@ impl Verb {
             | Self::Recover(_)
             | Self::History(_)
             | Self::Show(_)
+            | Self::MigrateSql(_)
             | Self::Help(_)
             | Self::Explain(_)
             | Self::Version(_) => false,
@@ -179,6 +182,7 @@ impl Verb {
             Self::Recover(_) => "recover",
             Self::History(_) => "history",
             Self::Show(_) => "show",
+            Self::MigrateSql(_) => "migrate-sql",
             Self::Help(_) => "help",
             Self::Explain(_) => "explain",
             Self::Version(_) => "version",
