@@ -335,3 +335,29 @@ fn a_tree_restored_without_what_was_left_out_is_equal_all_the_same() {
     let edited = verify(repository, &snapshot, memory, &monitor).unwrap();
     assert_eq!((edited.is_equal(), edited.different(&snapshot)), (false, vec!["root"]));
 }
+
+#[test]
+fn a_file_that_changes_whenever_it_is_read_makes_the_snapshot_partial() {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let world = World::new();
+    world.write("busy", vec![7; 20_000_000]);
+    world.write("still", "still");
+    let is_done = AtomicBool::new(false);
+    let snapshot = std::thread::scope(|scope| {
+        let path = world.tree().join("busy");
+        scope.spawn(|| {
+            let mut file = fs::File::options().append(true).open(path).unwrap();
+            while !is_done.load(Ordering::Relaxed) {
+                file.write_all(b"more").unwrap();
+            }
+        });
+        let snapshot = world.take(&Recorder::default());
+        is_done.store(true, Ordering::Relaxed);
+        snapshot
+    });
+    assert!(snapshot.is_partial());
+    assert_eq!(snapshot.problems[0].path, world.tree().join("busy"));
+    assert_eq!(snapshot.problems.len(), 1);
+    assert!(resolve(&[snapshot], "latest").is_err(), "a partial snapshot is not the latest");
+}

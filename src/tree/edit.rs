@@ -168,3 +168,131 @@ impl Work<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::{InitOptions, PackClass, WriteOptions};
+    use crate::tree::read::Entries;
+    use crate::tree::{Content, Meta};
+
+    struct World {
+        _place: tempfile::TempDir,
+        repository: Repository,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let place = tempfile::tempdir().unwrap();
+            let key = place.path().join("key");
+            let options = InitOptions { machine_key_file: Some(&key), ..InitOptions::default() };
+            let repository = Repository::init(&place.path().join("r"), &options).unwrap();
+            Self { _place: place, repository }
+        }
+
+        fn edit(&self, root: &Entry, edits: &[(&str, Edit)]) -> Result<Entry, TreeError> {
+            let edits = edits
+                .iter()
+                .map(|(path, edit)| (TreePath::parse(path.as_bytes()).unwrap(), edit.clone()));
+            let writer = self.repository.begin(&WriteOptions::default()).unwrap();
+            let mut bundle = writer.bundle(PackClass::Metadata);
+            let object = edit(&self.repository, &mut bundle, root, &edits.collect())?;
+            bundle.finish().unwrap();
+            writer.sync().unwrap();
+            Ok(Entry { kind: Kind::Directory { object }, ..root.clone() })
+        }
+
+        fn names(&self, root: &Entry) -> Vec<String> {
+            let entries = Entries::below(&self.repository, root);
+            entries.map(|entry| entry.unwrap().0.to_string()).collect()
+        }
+
+        fn root(&self) -> Entry {
+            empty_root(&self.repository, Meta::default())
+        }
+
+        fn dir(&self) -> Edit {
+            Edit::Put(self.root())
+        }
+    }
+
+    fn file(mode: u32) -> Edit {
+        let kind = Kind::File { size: 0, content: Content::Empty };
+        let meta = Meta { mode, ..Meta::default() };
+        Edit::Put(Entry { name: Box::default(), meta, kind, link_group: None })
+    }
+
+    #[test]
+    fn a_tree_grows_and_shrinks_by_edits() {
+        let world = World::new();
+        let edits = [
+            ("a", world.dir()),
+            ("a/b", world.dir()),
+            ("a/b/deep", file(1)),
+            ("a/x", file(2)),
+            ("z", file(3)),
+        ];
+        let one = world.edit(&world.root(), &edits).unwrap();
+        assert_eq!(world.names(&one), ["a", "a/b", "a/b/deep", "a/x", "z"]);
+        let edits = [("a/b/deep", Edit::Delete), ("a/b/new", file(1)), ("z", Edit::Delete)];
+        let two = world.edit(&one, &edits).unwrap();
+        assert_eq!(world.names(&two), ["a", "a/b", "a/b/new", "a/x"]);
+        let back = [("a/b/deep", file(1)), ("a/b/new", Edit::Delete), ("z", file(3))];
+        assert_eq!(world.edit(&two, &back).unwrap(), one, "equal trees have equal ids");
+        assert_eq!(world.edit(&one, &[]).unwrap(), one);
+    }
+
+    #[test]
+    fn a_directory_of_another_tree_is_grafted_and_edited_in_one_go() {
+        let world = World::new();
+        let release = [("lib", world.dir()), ("lib/one", file(1)), ("lib/two", file(1))];
+        let release = world.edit(&world.root(), &release).unwrap();
+        let lib = TreePath::parse(b"lib").unwrap();
+        let lib = find(&world.repository, &release, &lib).unwrap().unwrap();
+        let edits = [
+            ("vendor", Edit::Put(lib)),
+            ("vendor/two", Edit::Delete),
+            ("vendor/three", world.dir()),
+            ("vendor/three/deep", file(1)),
+        ];
+        let grafted = world.edit(&world.root(), &edits).unwrap();
+        let names = ["vendor", "vendor/one", "vendor/three", "vendor/three/deep"];
+        assert_eq!(world.names(&grafted), names);
+    }
+
+    #[test]
+    fn nothing_is_put_below_what_is_no_directory() {
+        let world = World::new();
+        let base = world.edit(&world.root(), &[("f", file(1)), ("d", world.dir())]).unwrap();
+        for edits in [
+            vec![("f/x", file(1))],
+            vec![("absent/x", file(1))],
+            vec![("d", Edit::Delete), ("d/x", file(1))],
+            vec![("d", file(1)), ("d/x", file(1))],
+        ] {
+            let refused = world.edit(&base, &edits);
+            assert!(matches!(refused, Err(TreeError::NoSuchDirectory { .. })), "{edits:?}");
+        }
+        // What goes takes along what is in it.
+        let full = world.edit(&base, &[("d/x", file(1))]).unwrap();
+        let gone = world.edit(&full, &[("d", Edit::Delete)]).unwrap();
+        assert_eq!(world.names(&gone), ["f"]);
+    }
+
+    #[test]
+    fn a_directory_of_many_leaves_is_read_and_searched() {
+        let world = World::new();
+        let names: Vec<_> = (0..30_000).map(|n| format!("{n:08}")).collect();
+        let edits: Vec<_> = names.iter().map(|name| (&**name, file(1))).collect();
+        let root = world.edit(&world.root(), &edits).unwrap();
+        assert_eq!(world.names(&root), names);
+        for name in ["00000000", "00012345", "00029999"] {
+            let path = TreePath::parse(name.as_bytes()).unwrap();
+            assert!(find(&world.repository, &root, &path).unwrap().is_some(), "{name}");
+        }
+        for name in ["", "0", "00012345x", "9"].iter().filter(|name| !name.is_empty()) {
+            let path = TreePath::parse(name.as_bytes()).unwrap();
+            assert!(find(&world.repository, &root, &path).unwrap().is_none(), "{name}");
+        }
+    }
+}

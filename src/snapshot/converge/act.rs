@@ -97,13 +97,18 @@ impl Act<'_> {
         pool: &rayon::ThreadPool,
         token: &str,
     ) -> Result<(), SnapshotError> {
+        let before = self.root.stat_self();
         let aside = Aside::create(&self.root, token, pool.current_num_threads())
             .map_err(self.at("make the aside directory in", None))?;
-        let spots = pool.install(|| self.write_all(work, &aside))?;
-        reach(CrashPoint::ConvergeWritten);
-        self.sync()?;
-        reach(CrashPoint::ConvergeSynced);
-        pool.install(|| self.compare_all(work, &aside, &spots))?;
+        let spots = match pool.install(|| self.prepare(work, &aside)) {
+            Ok(spots) => spots,
+            Err(error) => {
+                // Nothing of the tree was changed yet; what cannot be removed is swept later.
+                let _ = aside.remove(&self.root);
+                let _ = before.map(|before| self.root.at().set_mtime(before.mtime));
+                return Err(error);
+            }
+        };
         let mut place = Lane::new(self);
         for item in &work.directories {
             self.make_directory(&mut place, &aside, item)?;
@@ -119,6 +124,20 @@ impl Act<'_> {
         self.sync()?;
         reach(CrashPoint::ConvergeDone);
         Ok(())
+    }
+
+    /// Writes aside all that is to come, makes it durable, and reads it again.
+    fn prepare(
+        &self,
+        work: &Differences,
+        aside: &Aside,
+    ) -> Result<Vec<Option<Spot>>, SnapshotError> {
+        let spots = self.write_all(work, aside)?;
+        reach(CrashPoint::ConvergeWritten);
+        self.sync()?;
+        reach(CrashPoint::ConvergeSynced);
+        self.compare_all(work, aside, &spots)?;
+        Ok(spots)
     }
 
     pub(super) fn at(

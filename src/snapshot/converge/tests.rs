@@ -827,3 +827,35 @@ fn immutable_files_are_put_back_with_their_flags() {
         meta::set_flags(file, meta::InodeFlags::default()).unwrap();
     }
 }
+
+#[test]
+fn a_damaged_repository_changes_nothing() {
+    let world = World::new();
+    world.write("f", "wanted ".repeat(100));
+    let snapshot = world.take(&Recorder::default());
+    world.write("f", "edited");
+    world.write("g", "new");
+    let tree = world.tree();
+    let before = portrait(&tree);
+    for entry in walkdir::WalkDir::new(world.place.path().join("repository/packs")) {
+        let entry = entry.unwrap();
+        let mut bytes = if entry.file_type().is_file() {
+            fs::read(entry.path()).unwrap()
+        } else {
+            continue;
+        };
+        // The first frame lies behind a header of some dozen bytes.
+        bytes[80] ^= 1;
+        mode(entry.path(), 0o600);
+        fs::write(entry.path(), bytes).unwrap();
+    }
+    let monitor = Recorder::default();
+    let key = world.place.path().join("key");
+    let unlock = crate::repository::Unlock::KeyFile(&key);
+    let location = world.place.path().join("repository");
+    let repository = crate::repository::Repository::open(&location, &unlock, None).unwrap();
+    let planned = plan(&repository, &wanted(&snapshot, &world, &tree), &monitor);
+    let acted = planned.and_then(|plan| act(&repository, &plan, TOKEN, &monitor));
+    assert!(acted.is_err());
+    assert_eq!(portrait(&tree), before);
+}
