@@ -1,4 +1,4 @@
-//! The packs, looked at one by one, each by one worker.
+//! The packs: their footers, then their frames.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -37,6 +37,10 @@ impl Packs {
     }
 }
 
+/// So many packs are looked at together: enough to keep all cores busy to the end of a small
+/// repository, few enough to hold their footers.
+const TOGETHER: usize = 16;
+
 impl Inner {
     pub(super) fn check_packs(
         &self,
@@ -51,52 +55,90 @@ impl Inner {
                 None => report.damage(ObjectKind::Pack.named(&name), "its name is not a name"),
             }
         }
-        let packs = Packs { listed: ids.iter().copied().collect(), ..Packs::default() };
-        let shared = Mutex::new((packs, std::mem::take(report)));
-        spread::for_each(ids.len(), |number| {
-            let id = &ids[number];
-            let looked_at = self.look_at(id, depth, monitor)?;
-            let mut guard = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let (packs, report) = &mut *guard;
-            looked_at.enter(*id, packs, report)
-        })?;
-        let (packs, checked) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-        *report = checked;
+        let mut packs = Packs { listed: ids.iter().copied().collect(), ..Packs::default() };
+        for together in ids.chunks(TOGETHER) {
+            let whole = self.check_footers(together, &mut packs, report)?;
+            if depth == CheckDepth::ReadData {
+                self.check_frames(&whole, monitor, &mut packs, report)?;
+            }
+        }
         Ok(packs)
     }
 
-    fn look_at(
+    /// Reads the footers of some packs; where one is damaged, scans the pack.
+    fn check_footers(
         &self,
-        id: &ObjectId,
-        depth: CheckDepth,
-        monitor: &dyn Monitor,
-    ) -> Result<LookedAt, RepositoryError> {
-        let whole = match self.read_footer(id, Freshness::Cached) {
-            Ok(whole) => whole,
-            Err(error @ RepositoryError::Damaged { .. }) => {
-                return Ok(LookedAt::Footless(error, self.scan(id)?));
-            }
-            Err(error @ RepositoryError::Io { .. }) => {
-                return Ok(LookedAt::Footless(error, Scanned::default()));
-            }
-            Err(error) => return Err(error),
-        };
-        let mut errors = Vec::new();
-        if depth == CheckDepth::ReadData {
-            for (number, first) in whole.contents.first_chunks().into_iter().enumerate() {
-                let frame = u32::try_from(number).expect("a pack is bounded");
-                match self.verify_frame(&whole, number, first, Freshness::Cached) {
-                    Ok(()) => {}
-                    Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::Io { .. })) => {
-                        errors.push((frame, error));
-                    }
-                    Err(error) => return Err(error),
+        ids: &[ObjectId],
+        packs: &mut Packs,
+        report: &mut CheckReport,
+    ) -> Result<Vec<WholePack>, RepositoryError> {
+        let read = Mutex::new(Vec::new());
+        spread::for_each(ids.len(), |number| {
+            let id = &ids[number];
+            let found = match self.read_footer(id, Freshness::Cached) {
+                Ok(whole) => Ok(whole),
+                Err(error @ RepositoryError::Damaged { .. }) => Err((error, self.scan(id)?)),
+                Err(error @ RepositoryError::Io { .. }) => Err((error, Scanned::default())),
+                Err(error) => return Err(error),
+            };
+            read.lock().unwrap_or_else(PoisonError::into_inner).push((*id, found));
+            Ok(())
+        })?;
+        let mut sound = Vec::new();
+        for (id, found) in read.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            report.packs += 1;
+            match found {
+                Ok(whole) => {
+                    report.chunks += whole.contents.ids.len() as u64;
+                    report.pack_bytes += whole.bytes;
+                    packs.sums.insert(id, Sum::of(&whole.contents));
+                    sound.push(whole);
                 }
-                let bytes = whole.contents.frames[number].sealed_bytes;
-                monitor.count(Counter::BytesRead, u64::from(bytes));
+                Err((error, scanned)) => {
+                    report.chunks += scanned.contents.ids.len() as u64;
+                    report.frames += scanned.sound.len() as u64;
+                    packs.footless.insert(id, scanned.sound);
+                    report.note(error)?;
+                }
             }
         }
-        Ok(LookedAt::Whole { whole, read: depth == CheckDepth::ReadData, errors })
+        Ok(sound)
+    }
+
+    /// Opens, decodes and hashes every frame of some packs.
+    fn check_frames(
+        &self,
+        whole: &[WholePack],
+        monitor: &dyn Monitor,
+        packs: &mut Packs,
+        report: &mut CheckReport,
+    ) -> Result<(), RepositoryError> {
+        let mut frames = Vec::new();
+        for pack in whole {
+            let firsts = pack.contents.first_chunks();
+            frames.extend(firsts.into_iter().enumerate().map(|(n, first)| (pack, n, first)));
+        }
+        let failed = Mutex::new(Vec::new());
+        spread::for_each(frames.len(), |number| {
+            let (pack, frame, first) = frames[number];
+            match self.verify_frame(pack, frame, first, Freshness::Cached) {
+                Ok(()) => {}
+                Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::Io { .. })) => {
+                    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                    failed.push((pack.pack.id, frame, error));
+                }
+                Err(error) => return Err(error),
+            }
+            let bytes = pack.contents.frames[frame].sealed_bytes;
+            monitor.count(Counter::BytesRead, u64::from(bytes));
+            Ok(())
+        })?;
+        report.frames += frames.len() as u64;
+        for (id, frame, error) in failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            packs.damaged.insert((id, u32::try_from(frame).expect("a pack is bounded")));
+            report.note(error)?;
+        }
+        Ok(())
     }
 
     /// Chunks that the index names in damaged or missing packs, and nowhere else.
@@ -121,43 +163,5 @@ impl Inner {
             }
         }
         Ok(lost)
-    }
-}
-
-/// What one worker found in one pack.
-enum LookedAt {
-    Whole { whole: WholePack, read: bool, errors: Vec<(u32, RepositoryError)> },
-    Footless(RepositoryError, Scanned),
-}
-
-impl LookedAt {
-    fn enter(
-        self,
-        id: ObjectId,
-        packs: &mut Packs,
-        report: &mut CheckReport,
-    ) -> Result<(), RepositoryError> {
-        report.packs += 1;
-        match self {
-            Self::Whole { whole, read, errors } => {
-                report.chunks += whole.contents.ids.len() as u64;
-                report.pack_bytes += whole.bytes;
-                if read {
-                    report.frames += whole.contents.frames.len() as u64;
-                }
-                packs.sums.insert(id, Sum::of(&whole.contents));
-                for (frame, error) in errors {
-                    packs.damaged.insert((id, frame));
-                    report.note(error)?;
-                }
-                Ok(())
-            }
-            Self::Footless(error, scanned) => {
-                report.chunks += scanned.contents.ids.len() as u64;
-                report.frames += scanned.sound.len() as u64;
-                packs.footless.insert(id, scanned.sound);
-                report.note(error)
-            }
-        }
     }
 }

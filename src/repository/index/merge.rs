@@ -67,15 +67,16 @@ fn in_order(
     let mut heap = BinaryHeap::with_capacity(tables.len());
     for (from, table) in tables.iter().enumerate() {
         let mut cursor = Cursor::new(table);
-        if let Some(next) = cursor.next()? {
-            heap.push(Reverse((next, from)));
+        if let Some((id, row)) = cursor.next()? {
+            heap.push(Reverse((id, from, row)));
         }
         cursors.push(cursor);
     }
-    while let Some(Reverse(((id, row), from))) = heap.pop() {
+    // By table before row: pack numbers rise with the table, so rows stay in pack order.
+    while let Some(Reverse((id, from, row))) = heap.pop() {
         visit(&id, row, from)?;
-        if let Some(next) = cursors[from].next()? {
-            heap.push(Reverse((next, from)));
+        if let Some((id, row)) = cursors[from].next()? {
+            heap.push(Reverse((id, from, row)));
         }
     }
     Ok(())

@@ -5,6 +5,8 @@ mod cache;
 mod load;
 mod merge;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::io;

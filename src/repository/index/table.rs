@@ -122,7 +122,9 @@ impl Table {
         let (fanout_bits, packs, frames, chunks) = (head[10], number(12), number(16), number(20));
         let known = head[..8] == MAGIC
             && head[8..10] == VERSION.to_le_bytes()
-            && fanout_bits <= FANOUT_BITS_MAX;
+            && fanout_bits <= FANOUT_BITS_MAX
+            && head[11] == 0
+            && head[24..] == [0; 8];
         if !known {
             return Ok(None);
         }

@@ -1,0 +1,138 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::build::{Named, build};
+use super::merge::{Cursor, merge};
+use super::table::{Bytes, Row, Table};
+use super::*;
+use crate::repository::pack::{Contents, FramePlace};
+
+/// A pack of some frames with chunks whose ids share many first bits.
+fn pack(number: u8, counts: &[u16]) -> (ObjectId, Contents) {
+    let mut contents = Contents::default();
+    for (frame, chunks) in counts.iter().enumerate() {
+        let offset = u32::try_from(contents.end()).unwrap();
+        let sealed_bytes = 20 + u32::from(*chunks);
+        contents.frames.push(FramePlace { offset, sealed_bytes, chunks: *chunks });
+        for chunk in 0..*chunks {
+            let mut id = *blake3::hash(&[number, u8::try_from(frame).unwrap()]).as_bytes();
+            id[31] = u8::try_from(chunk % 251).unwrap();
+            id[0] &= 0x83;
+            contents.ids.push(ChunkId::from_bytes(id));
+            contents.lengths.push(u32::from(chunk) * 3 + 1);
+        }
+    }
+    (ObjectId::from_bytes([number; 32]), contents)
+}
+
+fn named(packs: &[(ObjectId, Contents)]) -> Vec<Named<'_>> {
+    let class = PackClass::Metadata;
+    packs.iter().map(|(id, contents)| Named { id: *id, class, contents }).collect()
+}
+
+fn in_memory(bytes: Vec<u8>) -> Table {
+    let length = bytes.len() as u64;
+    Table::open(Bytes::Memory(bytes), length).unwrap().expect("it was just built")
+}
+
+fn in_a_file(bytes: &[u8]) -> Table {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    Table::open(Bytes::File(file), bytes.len() as u64).unwrap().expect("it was just built")
+}
+
+type Said = BTreeMap<ChunkId, BTreeSet<(ObjectId, u32, u16, u32, u32, u32)>>;
+
+/// What the packs hold, by the plainest means.
+fn expected(packs: &[(ObjectId, Contents)]) -> Said {
+    let mut said = Said::new();
+    for (id, contents) in packs {
+        for (chunk, frame, number, bytes) in contents.chunks() {
+            let place = contents.frames[frame as usize];
+            let row = (*id, frame, number, bytes, place.offset, place.sealed_bytes);
+            said.entry(chunk).or_default().insert(row);
+        }
+    }
+    said
+}
+
+fn said_by(table: &Table, id: &ChunkId) -> BTreeSet<(ObjectId, u32, u16, u32, u32, u32)> {
+    let full = |row: Row| {
+        let (offset, sealed_bytes) = table.frame(row.pack, row.frame).unwrap();
+        let pack = table.packs[row.pack as usize].id;
+        (pack, row.frame, row.chunk, row.bytes, offset, sealed_bytes)
+    };
+    let rows = table.rows(id).unwrap();
+    assert_eq!(table.first_row(id).unwrap(), rows.first().copied());
+    rows.into_iter().map(full).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_table_says_what_the_packs_hold_wherever_it_lies(
+        counts in proptest::collection::vec(proptest::collection::vec(0..400_u16, 0..6), 0..6),
+        split in 0..6_usize,
+    ) {
+        let packs: Vec<_> =
+            counts.iter().enumerate().map(|(n, c)| pack(u8::try_from(n).unwrap(), c)).collect();
+        let expected = expected(&packs);
+        let whole = build(&named(&packs));
+        let (first, second) = packs.split_at(split.min(packs.len()));
+        let parts = [build(&named(first)), build(&named(second))].map(in_memory);
+        let mut merged = Vec::new();
+        merge(&parts.iter().collect::<Vec<_>>(), &mut merged).unwrap();
+        for table in [in_memory(whole.clone()), in_a_file(&whole), in_memory(merged.clone()), in_a_file(&merged)] {
+            for (id, rows) in &expected {
+                prop_assert_eq!(&said_by(&table, id), rows);
+                let mut other = *id.as_bytes();
+                other[31] = 255;
+                prop_assert!(table.first_row(&ChunkId::from_bytes(other)).unwrap().is_none());
+            }
+            let mut cursor = Cursor::new(&table);
+            let mut before = None;
+            let mut count = 0;
+            while let Some((id, row)) = cursor.next().unwrap() {
+                prop_assert!(before <= Some((id, row)), "out of order");
+                before = Some((id, row));
+                count += 1;
+            }
+            prop_assert_eq!(count, packs.iter().map(|(_, c)| c.ids.len()).sum::<usize>());
+        }
+    }
+}
+
+#[test]
+fn a_table_cut_short_or_made_up_is_refused() {
+    let packs = [pack(1, &[3, 4]), pack(2, &[5])];
+    let bytes = build(&named(&packs));
+    let opens = |bytes: &[u8]| {
+        Table::open(Bytes::Memory(bytes.to_vec()), bytes.len() as u64).unwrap().is_some()
+    };
+    assert!(opens(&bytes));
+    for length in 0..bytes.len() {
+        assert!(!opens(&bytes[..length]), "{length}");
+    }
+    for at in 0..32 {
+        let mut hurt = bytes.clone();
+        hurt[at] ^= 0xff;
+        assert!(!opens(&hurt), "byte {at} of the header");
+    }
+}
+
+#[test]
+fn packs_keep_one_number_whichever_segments_name_them() {
+    let packs = [pack(1, &[3]), pack(2, &[4])];
+    let mut index = Index::default();
+    index.add_all(vec![in_memory(build(&named(&packs))), in_memory(build(&named(&packs[1..])))]);
+    assert_eq!(index.packs.len(), 2);
+    let id = packs[1].1.ids[0];
+    let places = index.places(&id).unwrap();
+    assert_eq!((places.len(), places[0]), (2, places[1]));
+    assert_eq!(index.pack_of(&id).unwrap(), Some(places[0].pack));
+    assert_eq!(index.locate(&id).unwrap(), Some(places[0]));
+    assert_eq!(index.packs[places[0].pack as usize].id, packs[1].0);
+}
