@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::app::App;
-use crate::database::{self, Database, DatabaseState, OpenOptions};
+use crate::database::{self, Database, DatabaseState, Fact, OpenOptions};
 use crate::monitor::Monitor;
 use crate::os::file;
 use crate::repository::Writer;
@@ -13,12 +13,16 @@ use crate::tree::Exclusions;
 use crate::tree::walk::Walker;
 
 use super::UpgradeError;
+use super::event::Label;
+use super::plan::{Refusal, RefusalKind};
 
 /// Roots and databases of one application.
 pub(super) struct Covered {
     /// The application's own root first.
     pub(super) sources: Vec<Source>,
     pub(super) databases: Vec<Box<dyn Database>>,
+    /// What the dumps told, by the database's name.
+    pub(super) facts: Vec<(String, Fact)>,
 }
 
 /// What a snapshot within a transaction says of itself.
@@ -39,7 +43,7 @@ impl Covered {
             let exclusions = Exclusions::compile(area.exclusions)?;
             sources.push(Source { label: area.label, path: area.path, exclusions });
         }
-        Ok(Self { sources, databases: databases(app, scratch_dir)? })
+        Ok(Self { sources, databases: databases(app, scratch_dir)?, facts: Vec::new() })
     }
 
     /// Makes everything written to the roots durable.
@@ -61,8 +65,11 @@ impl Covered {
         monitor: &dyn Monitor,
     ) -> Result<Prepared, UpgradeError> {
         let mut marks = Vec::new();
+        self.facts.clear();
         for database in &mut self.databases {
             let state = database.dump(writer, monitor)?;
+            let name = database.name();
+            self.facts.extend(state.facts.iter().map(|fact| (name.to_owned(), fact.clone())));
             marks.push(mark(database.as_mut(), &state)?);
         }
         marks.sort_by(|a, b| a.name.cmp(&b.name));
@@ -94,6 +101,31 @@ impl Covered {
             }
             None => Ok(prepared),
         }
+    }
+}
+
+impl Covered {
+    /// What a dump told that forbids any upgrade.
+    pub(super) fn forbidden(&self) -> Option<UpgradeError> {
+        let stops = |fact: &Fact| matches!(fact, Fact::NotWritable { .. });
+        let (name, fact) = self.facts.iter().find(|(_, fact)| stops(fact))?;
+        let why = format!("database {name}: {fact}");
+        Some(UpgradeError::Refused(vec![Refusal { kind: RefusalKind::Database, what: why }]))
+    }
+
+    /// How sure the way back can be at best, after what the dumps told, and why.
+    pub(super) fn at_best(&self) -> (Label, Vec<String>) {
+        let mut best = (Label::Proved, Vec::new());
+        for (name, fact) in &self.facts {
+            let label = match fact {
+                Fact::BrokenReference { .. } => Label::Proved,
+                Fact::OrphanDefiner { .. } => Label::Verified,
+                Fact::CommitsNotFlushed | Fact::NotWritable { .. } => Label::BestEffort,
+            };
+            best.0 = best.0.min(label);
+            best.1.push(format!("database {name}: {fact}"));
+        }
+        best
     }
 }
 

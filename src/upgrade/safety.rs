@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::app::files::Stored;
 use crate::app::profile::Profile;
 use crate::database::Proof;
+use crate::monitor::News;
 use crate::os::crash::{CrashPoint, reach};
 use crate::repository::{ObjectId, Repository, WriteOptions, Writer};
 use crate::snapshot::{Memory, Root, Snapshot, Source, Trust, digest_like};
@@ -38,6 +39,9 @@ pub(super) fn warm(
     };
     let memory = Memory { dir: Some(ctx.ground.cache_dir), trust: Trust::Always };
     let prepared = covered.store(&writer, naming, memory, ctx.ground.monitor)?;
+    if let Some(error) = covered.forbidden() {
+        return Err(error);
+    }
     writer.read_back(&prepared.written.packs)?;
     let stored = writer.totals().stored_bytes;
     prepared.commit(writer, ctx.ground.monitor)?;
@@ -109,7 +113,8 @@ pub(super) fn try_out(
         let path = first_changed(&taken.snapshot, &live.roots);
         return Err(UpgradeError::ChangedUnderQuiesce { path });
     }
-    let mut label = plan.label;
+    let (best, reasons) = covered.at_best();
+    let mut label = plan.label.min(best);
     for mark in &taken.snapshot.databases {
         let name = mark.name.as_str();
         let database = covered.databases.iter_mut().find(|database| database.name() == name);
@@ -124,6 +129,9 @@ pub(super) fn try_out(
             let what = format!("database {name} was written to while the site was shut");
             return Err(UpgradeError::NotQuiet { what });
         }
+    }
+    for reason in reasons {
+        ctx.ground.monitor.tell(News::Warning { what: reason });
     }
     Ok(label)
 }
@@ -164,7 +172,7 @@ impl Home {
             sources.push(Source { label, path, exclusions });
         }
         let databases = databases(&app, scratch_dir)?;
-        Ok(Self { app, covered: Covered { sources, databases } })
+        Ok(Self { app, covered: Covered { sources, databases, facts: Vec::new() } })
     }
 }
 
