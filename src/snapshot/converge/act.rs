@@ -1,22 +1,17 @@
 //! Does what a plan says. Dull: every decision was made before.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsFd;
-
-use rayon::prelude::*;
 
 use super::aside::{Aside, Spot, remove_if_any};
-use super::content::{Filling, Groups, WriteError};
 use super::{ConvergeDone, ConvergePlan, Differences, Goner, Item, Work, fresh};
-use crate::monitor::{Counter, Monitor, Problem};
+use crate::monitor::{Monitor, Problem};
 use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
-use crate::os::meta::{At, FileKind, Inode, InodeFlags, Stamp, Stat, set_flags};
-use crate::repository::{Extent, Repository};
+use crate::os::meta::{FileKind, Inode, InodeFlags, Stat, set_flags};
+use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
-use crate::tree::place::{self, Loss};
-use crate::tree::{Entry, Kind, TreeError, TreePath};
+use crate::tree::place::Loss;
+use crate::tree::{TreeError, TreePath};
 
 /// Makes the live tree what `plan` wants. `token` marks what lies about meanwhile: its first eight
 /// digits are in every such name.
@@ -126,20 +121,6 @@ impl Act<'_> {
         Ok(())
     }
 
-    /// Writes aside all that is to come, makes it durable, and reads it again.
-    fn prepare(
-        &self,
-        work: &Differences,
-        aside: &Aside,
-    ) -> Result<Vec<Option<Spot>>, SnapshotError> {
-        let spots = self.write_all(work, aside)?;
-        reach(CrashPoint::ConvergeWritten);
-        self.sync()?;
-        reach(CrashPoint::ConvergeSynced);
-        self.compare_all(work, aside, &spots)?;
-        Ok(spots)
-    }
-
     pub(super) fn at(
         &self,
         doing: &'static str,
@@ -165,139 +146,6 @@ impl Act<'_> {
             self.monitor.problem(problem.clone());
             self.losses.lock().expect("no holder of this lock panics").push(problem);
         }
-    }
-
-    /// Writes everything that is to come into the aside directory; where each item is. What could
-    /// not be made for want of a right has no place.
-    fn write_all(
-        &self,
-        work: &Differences,
-        aside: &Aside,
-    ) -> Result<Vec<Option<Spot>>, SnapshotError> {
-        let own = work.items.iter().enumerate().filter(|(_, item)| item.link_to.is_none());
-        let groups = Groups::new(self.repository, own.map(|(index, item)| (index, &item.entry)))?;
-        let written: Result<Vec<_>, SnapshotError> = groups
-            .all()
-            .into_par_iter()
-            .map(|group| {
-                let place = group.first().and_then(|(place, _)| place.as_ref());
-                // If the frame cannot be had, each file says so, or finds another copy.
-                let frame = place.and_then(|place| self.repository.frame(place).ok());
-                let mut spots = Vec::with_capacity(group.len());
-                for (place, index) in group {
-                    let frame = frame.as_deref().zip(place.as_ref());
-                    let item = &work.items[*index];
-                    spots.push((*index, self.write_aside(aside, item, frame)?));
-                }
-                Ok(spots)
-            })
-            .collect();
-        let mut spots = vec![None; work.items.len()];
-        for (index, spot) in written?.into_iter().flatten() {
-            spots[index] = spot;
-        }
-        self.link_all(work, aside, &mut spots)?;
-        Ok(spots)
-    }
-
-    fn write_aside(
-        &self,
-        aside: &Aside,
-        item: &Item,
-        frame: Option<(&crate::repository::Frame, &crate::repository::Place)>,
-    ) -> Result<Option<Spot>, SnapshotError> {
-        let spot = aside.spot();
-        let filling = Filling { repository: self.repository, annex: &self.plan.annex, frame };
-        let is_made =
-            self.create(aside.dir(spot), &spot.name(), &item.path, &item.entry, &filling)?;
-        Ok(is_made.then_some(spot))
-    }
-
-    /// Creates an entry with all its metadata; whether it could be made at all.
-    pub(super) fn create(
-        &self,
-        dir: &Dir,
-        name: &[u8],
-        path: &TreePath,
-        entry: &Entry,
-        filling: &Filling<'_>,
-    ) -> Result<bool, SnapshotError> {
-        let mut failure = None;
-        let made = place::create(dir, name, entry, |file| {
-            filling.write(file, Some(path), entry).map_err(|error| match error {
-                WriteError::Io(error) => error,
-                WriteError::Repository(error) => {
-                    failure = Some(error);
-                    io::Error::other("its content cannot be had")
-                }
-            })
-        });
-        if let Some(error) = failure {
-            return Err(error.into());
-        }
-        let losses = made.map_err(self.at("write", Some(path)))?;
-        let is_made = !losses.contains(&Loss::Special);
-        self.note(Some(path), losses);
-        if let Kind::File { size, .. } = entry.kind {
-            self.monitor.count(Counter::FilesWritten, 1);
-            self.monitor.count(Counter::BytesWritten, size);
-        }
-        Ok(is_made)
-    }
-
-    /// Further names: of what was just written, or of what is live and stays.
-    fn link_all(
-        &self,
-        work: &Differences,
-        aside: &Aside,
-        spots: &mut [Option<Spot>],
-    ) -> Result<(), SnapshotError> {
-        let mut written: BTreeMap<&TreePath, Spot> = BTreeMap::new();
-        for (item, spot) in work.items.iter().zip(&*spots) {
-            if let (None, Some(spot)) = (&item.link_to, spot) {
-                written.insert(&item.path, *spot);
-            }
-        }
-        let mut place = Lane::new(self);
-        for (index, item) in work.items.iter().enumerate() {
-            let Some(source) = &item.link_to else { continue };
-            let spot = aside.spot();
-            let (from, name) = if let Some(written) = written.get(source) {
-                (aside.dir(*written), written.name())
-            } else {
-                (place.dir(source.parent().as_ref())?, source.name().to_vec())
-            };
-            let linked = aside.dir(spot).link_from(from, &name, &spot.name());
-            linked.map_err(self.at("link", Some(&item.path)))?;
-            spots[index] = Some(spot);
-        }
-        Ok(())
-    }
-
-    /// Reads again what was written aside: what the disk took must be what is wanted.
-    fn compare_all(
-        &self,
-        work: &Differences,
-        aside: &Aside,
-        spots: &[Option<Spot>],
-    ) -> Result<(), SnapshotError> {
-        work.items.par_iter().zip(spots).try_for_each_init(
-            || self.repository.content_hasher(),
-            |hasher, (item, spot)| {
-                let (Kind::File { size, content }, None, Some(spot)) =
-                    (&item.entry.kind, &item.link_to, spot)
-                else {
-                    return Ok(());
-                };
-                let file = aside.dir(*spot).open_file(&spot.name());
-                let mut file = file.map_err(self.at("read again", Some(&item.path)))?;
-                let found = hasher.hash(&mut file, Extent::ToEnd)?;
-                if found == (*content, *size) {
-                    return Ok(());
-                }
-                Err(SnapshotError::WrittenWrong { path: self.plan.full(Some(&item.path)) })
-            },
-        )
     }
 
     fn make_directory(
@@ -387,95 +235,6 @@ impl Act<'_> {
         gone.map_err(self.at("delete", Some(&goner.path)))?;
         place.forget(&goner.path);
         reach(CrashPoint::ConvergeDeleted);
-        Ok(())
-    }
-
-    /// Metadata, the deepest first: a directory may end up closed to us.
-    fn put_metadata(&self, work: &Differences, place: &mut Lane<'_>) -> Result<(), SnapshotError> {
-        let mut paths: Vec<_> = work.metadata.keys().chain(work.touched.keys()).collect();
-        paths.sort();
-        paths.dedup();
-        for path in paths.into_iter().rev() {
-            match (work.metadata.get(path), work.touched.get(path)) {
-                (Some(entry), _) => self.put_meta_of(place, path.as_ref(), entry)?,
-                (None, Some(mtime)) => self.put_time_of(path.as_ref(), *mtime)?,
-                (None, None) => {}
-            }
-            reach(CrashPoint::ConvergeMetadata);
-        }
-        self.put_flags(work)
-    }
-
-    fn put_meta_of(
-        &self,
-        place: &mut Lane<'_>,
-        path: Option<&TreePath>,
-        entry: &Entry,
-    ) -> Result<(), SnapshotError> {
-        let Some(inside) = path else {
-            let done = place::put_meta(self.root.at(), &entry.meta);
-            self.note(None, done.map_err(self.at("put metadata of", None))?);
-            return Ok(());
-        };
-        let handle = place.dir(inside.parent().as_ref())?.handle(inside.name());
-        let handle = handle.map_err(self.at("open", path))?;
-        let done = match entry.kind {
-            Kind::Symlink { .. } => place::put_link_meta(At::Handle(&handle), &entry.meta),
-            _ => place::put_meta(At::Handle(&handle), &entry.meta),
-        };
-        self.note(path, done.map_err(self.at("put metadata of", path))?);
-        Ok(())
-    }
-
-    fn put_time_of(&self, path: Option<&TreePath>, mtime: Stamp) -> Result<(), SnapshotError> {
-        let dir = match path {
-            None => self.root.again(),
-            Some(path) => self.root.open_beneath(path.as_bytes()),
-        };
-        let done = match dir {
-            // A directory that was to stay may have gone meanwhile with what was in it.
-            Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(dir) => dir.at().set_mtime(mtime),
-        };
-        done.map_err(self.at("put the time of", path))
-    }
-
-    /// `chattr +i` and `+a` last: nothing can be done to such a file afterwards.
-    fn put_flags(&self, work: &Differences) -> Result<(), SnapshotError> {
-        let made = work.items.iter().chain(&work.directories).map(|item| Some(item.path.clone()));
-        let made: std::collections::BTreeSet<_> =
-            made.chain(work.metadata.keys().cloned()).collect();
-        for (path, flags) in &self.plan.annex.flags {
-            if made.contains(path) {
-                self.put_flags_of(path.as_ref(), *flags)?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn put_flags_of(
-        &self,
-        path: Option<&TreePath>,
-        flags: InodeFlags,
-    ) -> Result<(), SnapshotError> {
-        let set = match path {
-            None => set_flags(&self.root, flags),
-            Some(path) => {
-                let parent = match path.parent() {
-                    None => self.root.again(),
-                    Some(parent) => self.root.open_beneath(parent.as_bytes()),
-                };
-                let parent = parent.map_err(self.at("open", Some(path)))?;
-                match parent.open_file(path.name()) {
-                    Ok(file) => set_flags(file.as_fd(), flags),
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        if set.is_err() {
-            self.note(path, vec![Loss::Flags]);
-        }
         Ok(())
     }
 }

@@ -13,10 +13,13 @@
 
 mod act;
 mod aside;
+mod compare;
 mod content;
 mod fresh;
 mod groups;
+mod metadata;
 mod plan;
+mod prepare;
 mod relate;
 mod removal;
 mod sweep;

@@ -1,25 +1,18 @@
-//! Compares a live tree with the wanted manifest, directory by directory. Looks; never touches.
+//! Decides what a converge will do: everything where nothing is, else only what differs.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
-use super::groups::{Groups, Member, Standing};
-use super::relate::{
-    bytes_of, directory_has, directory_meta, is_directory, is_included, is_same_thing,
-    leads_to_included, time_after,
-};
-use super::removal::{Removal, removal};
-use super::{
-    ConvergePlan, Counts, Deletes, Differences, Item, Kept, Replaced, Request, WhyKept, Work,
-};
+use super::compare::Planner;
+use super::relate::{bytes_of, is_directory, is_included, leads_to_included};
+use super::{ConvergePlan, Counts, Request, Work};
 use crate::monitor::Monitor;
-use crate::os::meta::Stamp;
-use crate::repository::{ChunkId, Repository};
+use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
-use crate::snapshot::live::{Listing, Look};
+use crate::snapshot::live::Look;
 use crate::snapshot::scan::{Keep, Workers};
-use crate::tree::read::{Entries, find, read_dir};
-use crate::tree::statcache::{Block, Mark};
-use crate::tree::{Entry, Kind, Meta, Treatment, TreeError, TreePath};
+use crate::tree::read::Entries;
+use crate::tree::{Entry, Kind, Treatment, TreeError, TreePath};
 
 /// Decides what must happen to make the live tree the wanted one.
 pub fn plan(
@@ -49,17 +42,7 @@ pub fn plan(
         want: None,
     };
     let listing = look.list(&workers, monitor)?;
-    let mut planner = Planner {
-        repository,
-        request,
-        listing: &listing,
-        work: Differences::default(),
-        groups: Groups::default(),
-        counts: Counts::default(),
-        kept: Vec::new(),
-        open: Vec::new(),
-        base_time: Stamp::default(),
-    };
+    let mut planner = Planner::new(repository, request, &listing);
     let base = if is_tree { planner.compare_tree()? } else { planner.compare_file()? };
     planner.into_plan(base)
 }
@@ -81,7 +64,7 @@ fn fresh(
         counts.make += u64::from(!exists);
         counts.metadata += u64::from(exists);
         let mut entries = Entries::below(repository, &request.wanted.entry);
-        let mut groups = std::collections::BTreeSet::new();
+        let mut groups = BTreeSet::new();
         while let Some(entry) = entries.next() {
             let (path, entry) = entry?;
             if !is_wanted(request, &path, &entry) {
@@ -111,7 +94,7 @@ fn fresh(
 }
 
 /// Whether a wanted entry is made at all.
-fn is_wanted(request: &Request<'_>, path: &TreePath, entry: &Entry) -> bool {
+pub(super) fn is_wanted(request: &Request<'_>, path: &TreePath, entry: &Entry) -> bool {
     let is_meant = is_included(request.include, path)
         || is_directory(&entry.kind) && leads_to_included(request.include, path);
     let is_dir = is_directory(&entry.kind);
@@ -120,7 +103,7 @@ fn is_wanted(request: &Request<'_>, path: &TreePath, entry: &Entry) -> bool {
         && request.exclusions.treat(path, is_dir) != Treatment::LeftOut
 }
 
-fn tally(counts: &mut Counts, entry: &Entry, is_further_name: bool) {
+pub(super) fn tally(counts: &mut Counts, entry: &Entry, is_further_name: bool) {
     match entry.kind {
         Kind::Database { .. } => {}
         _ if is_further_name => counts.link += 1,
@@ -130,312 +113,4 @@ fn tally(counts: &mut Counts, entry: &Entry, is_further_name: bool) {
         }
         _ => counts.make += 1,
     }
-}
-
-struct Planner<'a> {
-    repository: &'a Repository,
-    request: &'a Request<'a>,
-    listing: &'a Listing,
-    work: Differences,
-    groups: Groups,
-    counts: Counts,
-    kept: Vec<Kept>,
-    open: Vec<Pair>,
-    /// The time of the directory in which it all happens: the aside directory comes and goes there.
-    base_time: Stamp,
-}
-
-/// A directory to be compared: wanted, and live if it is there.
-struct Pair {
-    path: Option<TreePath>,
-    object: ChunkId,
-    is_live: bool,
-    /// The time it has once names in it have changed.
-    after: Stamp,
-}
-
-type Live = (Entry, Mark);
-
-impl Planner<'_> {
-    /// Compares the whole tree; the directory in which it all happens.
-    fn compare_tree(&mut self) -> Result<PathBuf, SnapshotError> {
-        let wanted = self.request.wanted.entry.clone();
-        let mark = self.listing.root_mark().unwrap_or_else(Mark::nothing);
-        let live = self.listing.root.clone();
-        let meta = directory_meta(None, &wanted, self.request.annex, Some(&mark));
-        self.base_time = time_after(&meta);
-        self.both_directories(None, wanted, (live, mark));
-        while let Some(pair) = self.open.pop() {
-            self.compare(&pair)?;
-        }
-        Ok(self.listing.path.clone())
-    }
-
-    /// A root that is a file, by its name in the directory that holds it.
-    fn compare_file(&mut self) -> Result<PathBuf, SnapshotError> {
-        use std::os::unix::ffi::OsStrExt;
-        let path = &self.listing.path;
-        let missing = || SnapshotError::RootChanged { path: path.clone() };
-        let name = path.file_name().map(OsStrExt::as_bytes).ok_or_else(missing)?;
-        let name = TreePath::parse(name).map_err(|_| missing())?;
-        let base = path.parent().ok_or_else(missing)?.to_owned();
-        let held = crate::os::beneath::Dir::open_root(&base)
-            .and_then(|dir| dir.stat_self())
-            .map_err(TreeError::io("look at", &base))?;
-        let mark = self.listing.root_mark().unwrap_or_else(Mark::nothing);
-        let wanted = Entry { link_group: None, ..self.request.wanted.entry.clone() };
-        // The directory is not ours: its time is put back to what it was.
-        self.base_time = held.mtime;
-        let pair = Pair {
-            path: None,
-            object: ChunkId::from_bytes([0; 32]),
-            is_live: true,
-            after: held.mtime,
-        };
-        self.both_others(&pair, name, wanted, (self.listing.root.clone(), mark));
-        Ok(base)
-    }
-
-    fn compare(&mut self, pair: &Pair) -> Result<(), SnapshotError> {
-        let wanted = read_dir(self.repository, &pair.object)?;
-        let block = if pair.is_live { self.listing.dir(pair.path.as_ref()) } else { None };
-        let live = block.map(|Block { entries, marks, .. }| entries.into_iter().zip(marks));
-        let mut live = live.into_iter().flatten().peekable();
-        let opened = self.open.len();
-        for wanted in wanted {
-            while let Some(before) = live.next_if(|(entry, _)| entry.name < wanted.name) {
-                self.live_only(pair, before);
-            }
-            let twin = live.next_if(|(entry, _)| entry.name == wanted.name);
-            let path = child(pair.path.as_ref(), &wanted);
-            if !is_wanted(self.request, &path, &wanted) {
-                continue;
-            }
-            match twin {
-                Some(twin) => self.both(pair, path, wanted, twin),
-                None => self.wanted_only(pair, path, wanted),
-            }
-        }
-        for after in live {
-            self.live_only(pair, after);
-        }
-        // What was opened here is met in the order of the tree.
-        self.open[opened..].reverse();
-        Ok(())
-    }
-
-    fn both(&mut self, pair: &Pair, path: TreePath, wanted: Entry, live: Live) {
-        match (&wanted.kind, &live.0.kind) {
-            (Kind::MountPoint | Kind::Database { .. }, _) | (_, Kind::Database { .. }) => {}
-            (_, Kind::MountPoint) => self.keep(path, WhyKept::MountPoint),
-            (wanted_kind, live_kind) => {
-                match (is_directory(wanted_kind), is_directory(live_kind)) {
-                    (true, true) => self.both_directories(Some(path), wanted, live),
-                    (true, false) => self.directory_for_other(pair, path, wanted, &live),
-                    (false, true) => self.other_for_directory(pair, path, wanted, live),
-                    (false, false) => self.both_others(pair, path, wanted, live),
-                }
-            }
-        }
-    }
-
-    fn both_directories(&mut self, path: Option<TreePath>, wanted: Entry, (live, mark): Live) {
-        let meta = directory_meta(path.as_ref(), &wanted, self.request.annex, Some(&mark));
-        let after = time_after(&meta);
-        let include = self.request.include;
-        let is_meant = path.as_ref().map_or(include.is_none(), |path| is_included(include, path));
-        if is_meant && !directory_has(&live, &mark, &meta) {
-            self.counts.metadata += 1;
-            self.work.metadata.insert(path.clone(), Entry { meta, ..wanted.clone() });
-        }
-        if let (Kind::Directory { object }, Kind::Directory { object: same }) =
-            (wanted.kind, live.kind)
-            && object != same
-        {
-            self.open.push(Pair { path, object, is_live: true, after });
-        }
-    }
-
-    /// The live thing is moved out of the way, and a directory made.
-    fn directory_for_other(
-        &mut self,
-        pair: &Pair,
-        path: TreePath,
-        wanted: Entry,
-        (live, mark): &Live,
-    ) {
-        if self.request.keep_links_to_directories && matches!(live.kind, Kind::Symlink { .. }) {
-            return self.keep(path, WhyKept::LinkToDirectory);
-        }
-        let replaces = Some(Replaced { inode: mark.inode, is_directory: false });
-        self.make_directory(pair, path, wanted, replaces);
-    }
-
-    fn other_for_directory(&mut self, pair: &Pair, path: TreePath, wanted: Entry, live: Live) {
-        let (entry, mark) = live;
-        // What may stand in the way of a release is decided by its verdicts, like any delete.
-        let deletes = self.request.deletes;
-        let Removal { is_whole, .. } =
-            removal(self.listing, self.inside_too(deletes, &path), path.clone(), entry, mark);
-        if !is_whole {
-            return self.keep(path, WhyKept::DirectoryInTheWay);
-        }
-        let replaces = Some(Replaced { inode: mark.inode, is_directory: true });
-        self.put(pair, path, wanted, replaces);
-    }
-
-    /// The directory in the way goes itself, for something else is wanted under its name; what is
-    /// in it goes only if it may. An empty directory is never in the way.
-    fn inside_too<'d>(&self, deletes: Deletes<'d>, path: &TreePath) -> Deletes<'d> {
-        let is_empty = self.listing.dir(Some(path)).is_some_and(|block| block.entries.is_empty());
-        if is_empty { Deletes::All } else { deletes }
-    }
-
-    fn both_others(&mut self, pair: &Pair, path: TreePath, wanted: Entry, (live, mark): Live) {
-        let is_same = is_same_thing(&wanted.kind, &live.kind);
-        let has_meta = wanted.meta == live.meta;
-        let replaces = Some(Replaced { inode: mark.inode, is_directory: false });
-        if let Some(label) = wanted.link_group.clone() {
-            let is_as_wanted = is_same && has_meta;
-            let standing = if is_as_wanted && live.link_group == wanted.link_group {
-                Standing::Member
-            } else if is_as_wanted && mark.links == 1 {
-                Standing::Alone
-            } else {
-                Standing::Stranger
-            };
-            if standing != Standing::Member {
-                self.touch(pair);
-            }
-            self.groups.add(label, Member { path, entry: wanted, replaces, standing });
-            return;
-        }
-        if is_same && has_meta && live.link_group.is_none() {
-            return;
-        }
-        // An inode with other names is never changed in place: they may be outside the tree.
-        let may_change = is_same && live.link_group.is_none() && mark.links <= 1;
-        if may_change {
-            self.counts.metadata += 1;
-            self.work.metadata.insert(Some(path), wanted);
-        } else {
-            self.put(pair, path, wanted, replaces);
-        }
-    }
-
-    fn wanted_only(&mut self, pair: &Pair, path: TreePath, wanted: Entry) {
-        if is_directory(&wanted.kind) || matches!(wanted.kind, Kind::MountPoint) {
-            self.make_directory(pair, path, wanted, None);
-        } else if let Some(label) = wanted.link_group.clone() {
-            self.touch(pair);
-            let member =
-                Member { path, entry: wanted, replaces: None, standing: Standing::Stranger };
-            self.groups.add(label, member);
-        } else {
-            self.put(pair, path, wanted, None);
-        }
-    }
-
-    fn live_only(&mut self, pair: &Pair, (entry, mark): Live) {
-        let path = child(pair.path.as_ref(), &entry);
-        if !is_included(self.request.include, &path) {
-            return;
-        }
-        let gone = removal(self.listing, self.request.deletes, path, entry, mark);
-        if !gone.goners.is_empty() {
-            self.touch(pair);
-        }
-        self.counts.delete += gone.goners.len() as u64;
-        for (path, mark) in gone.stay {
-            self.work.touched.insert(Some(path.clone()), mark.mtime);
-            if matches!(self.request.deletes, Deletes::All) {
-                self.keep(path, WhyKept::HoldsMore);
-            }
-        }
-        self.work.deletes.extend(gone.goners);
-    }
-
-    fn put(&mut self, pair: &Pair, path: TreePath, entry: Entry, replaces: Option<Replaced>) {
-        self.touch(pair);
-        self.work.items.push(Item { path, entry, replaces, link_to: None });
-    }
-
-    fn make_directory(
-        &mut self,
-        pair: &Pair,
-        path: TreePath,
-        wanted: Entry,
-        replaces: Option<Replaced>,
-    ) {
-        self.touch(pair);
-        self.counts.make += 1;
-        let meta = if matches!(wanted.kind, Kind::MountPoint) {
-            Meta { mode: 0o755, ..wanted.meta.clone() }
-        } else {
-            directory_meta(Some(&path), &wanted, self.request.annex, None)
-        };
-        let after = time_after(&meta);
-        let entry = Entry { meta, ..wanted };
-        self.work.metadata.insert(Some(path.clone()), entry.clone());
-        if let Kind::Directory { object } = entry.kind {
-            self.open.push(Pair { path: Some(path.clone()), object, is_live: false, after });
-        }
-        self.work.directories.push(Item { path, entry, replaces, link_to: None });
-    }
-
-    fn touch(&mut self, pair: &Pair) {
-        self.work.touched.insert(pair.path.clone(), pair.after);
-    }
-
-    fn keep(&mut self, path: TreePath, why: WhyKept) {
-        self.kept.push(Kept { path, why });
-    }
-
-    fn into_plan(self, base: PathBuf) -> Result<ConvergePlan, SnapshotError> {
-        let Self {
-            repository,
-            request,
-            listing,
-            mut work,
-            groups,
-            mut counts,
-            kept,
-            base_time,
-            ..
-        } = self;
-        let root = &request.wanted.entry;
-        let linked = groups.settle(|label| {
-            let found = find(repository, root, label)?;
-            Ok::<_, TreeError>(found.is_some_and(|entry| entry.link_group.as_ref() == Some(label)))
-        })?;
-        work.items.extend(linked);
-        if !work.is_empty() {
-            work.touched.entry(None).or_insert(base_time);
-        }
-        work.items.sort_by(|a, b| a.path.cmp(&b.path));
-        work.directories.sort_by(|a, b| a.path.cmp(&b.path));
-        work.deletes.sort_by(|a, b| a.path.cmp(&b.path));
-        for item in &work.items {
-            tally(&mut counts, &item.entry, item.link_to.is_some());
-        }
-        let live = listing.counts;
-        let replaced = work.items.iter().chain(&work.directories);
-        let replaced = replaced.filter(|item| item.replaces.is_some()).count() as u64;
-        let in_place = work.metadata.len() as u64 - work.directories.len() as u64;
-        let changed = replaced + in_place + counts.delete;
-        counts.keep = (live.files + live.directories + live.others).saturating_sub(changed);
-        Ok(ConvergePlan {
-            base,
-            wanted: request.wanted.entry.clone(),
-            annex: request.annex.cloned().unwrap_or_default(),
-            counts,
-            kept,
-            problems: listing.problems.clone(),
-            work: Work::Differences(work),
-        })
-    }
-}
-
-fn child(parent: Option<&TreePath>, entry: &Entry) -> TreePath {
-    TreePath::child(parent, &entry.name).expect("a listed name is a part of a path")
 }

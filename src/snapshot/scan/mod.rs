@@ -15,17 +15,23 @@ mod guarded;
 mod inode;
 mod links;
 mod node;
+mod tally;
 mod whole;
+mod workers;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
+use rayon::Scope;
 
 use self::inode::Found;
 use self::links::Links;
 use self::node::{Node, Slot};
+use self::tally::Tally;
+use self::workers::Hands;
+pub(super) use self::workers::{Keep, Workers};
 use super::SnapshotError;
 use super::annex::RootAnnex;
 use super::record::Counts;
@@ -33,9 +39,7 @@ use crate::monitor::{Counter, Monitor, Problem};
 use crate::os::beneath::Dir;
 use crate::os::clock;
 use crate::os::meta::{FileKind, Inode, Stamp, Stat};
-use crate::repository::{
-    Bundle, ChunkId, ContentHasher, Extent, PackClass, Repository, RepositoryError, Stored, Writer,
-};
+use crate::repository::{ChunkId, Repository};
 use crate::tree::edit::ROOT_NAME;
 use crate::tree::statcache::{Mark, ROOT_KEY, StatCache, StatCacheWriter};
 use crate::tree::walk::Walker;
@@ -43,101 +47,6 @@ use crate::tree::{Entry, Exclusions, Kind, TreeError, TreePath};
 
 /// The clock of the file system may lag behind ours by a tick, and by nothing worse.
 const TICK_NS: i64 = 20_000_000;
-
-/// The workers of one run, each with buffers of its own.
-pub(super) struct Workers<'a> {
-    pool: ThreadPool,
-    hands: Vec<Mutex<Hands<'a>>>,
-    keep: Keep<'a>,
-}
-
-/// What becomes of content and directory objects.
-#[derive(Clone, Copy)]
-pub(super) enum Keep<'a> {
-    Store(&'a Writer<'a>),
-    Hash(&'a Repository),
-}
-
-/// What one worker works with.
-#[expect(clippy::large_enum_variant, reason = "there are as many as cores, all of one kind")]
-enum Hands<'a> {
-    Store { data: Bundle<'a>, metadata: Bundle<'a> },
-    Hash { repository: &'a Repository, content: ContentHasher<'a> },
-}
-
-impl Keep<'_> {
-    fn repository(&self) -> &Repository {
-        match self {
-            Self::Store(writer) => writer.repository(),
-            Self::Hash(repository) => repository,
-        }
-    }
-}
-
-impl Hands<'_> {
-    fn take_content(
-        &mut self,
-        reader: &mut dyn std::io::Read,
-        extent: Extent,
-    ) -> Result<(Stored, u64), RepositoryError> {
-        match self {
-            Self::Store { data, .. } => data.put_content(reader, extent),
-            Self::Hash { content, .. } => content.hash(reader, extent),
-        }
-    }
-
-    pub(super) fn take_object(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
-        match self {
-            Self::Store { metadata, .. } => metadata.put(plain),
-            Self::Hash { repository, .. } => Ok(repository.hash(plain)),
-        }
-    }
-}
-
-impl<'a> Workers<'a> {
-    /// As many as there are cores, or `threads`.
-    pub(super) fn new(keep: Keep<'a>, threads: Option<usize>) -> Result<Self, SnapshotError> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = threads.unwrap_or(cores).max(1);
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|error| SnapshotError::Threads(std::io::Error::other(error)))?;
-        let hands = || match keep {
-            Keep::Store(writer) => Hands::Store {
-                data: writer.bundle(PackClass::Data),
-                metadata: writer.bundle(PackClass::Metadata),
-            },
-            Keep::Hash(repository) => {
-                Hands::Hash { repository, content: repository.content_hasher() }
-            }
-        };
-        let hands = (0..threads).map(|_| Mutex::new(hands())).collect();
-        Ok(Self { pool, hands, keep })
-    }
-
-    /// The repository they work for.
-    pub(super) fn repository(&self) -> &Repository {
-        self.keep.repository()
-    }
-
-    /// Stores some bytes beside the trees.
-    pub(super) fn put_bytes(&self, bytes: &[u8]) -> Result<Stored, SnapshotError> {
-        let mut hands = self.hands[0].lock().expect("no holder of this lock panics");
-        let extent = Extent::Bytes(bytes.len() as u64);
-        Ok(hands.take_content(&mut &*bytes, extent)?.0)
-    }
-
-    /// Hands over what is left in the bundles.
-    pub(super) fn finish(self) -> Result<(), SnapshotError> {
-        for hands in self.hands {
-            let hands = hands.into_inner().expect("no holder of this lock panics");
-            if let Hands::Store { data, metadata } = hands {
-                data.finish()?;
-                metadata.finish()?;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// What to look at.
 pub(super) struct Task<'a> {
@@ -161,7 +70,7 @@ pub(super) struct Scanned {
     pub(super) problems: Vec<Problem>,
     pub(super) annex: RootAnnex,
     /// Which users and groups own something.
-    pub(super) owners: std::collections::BTreeSet<(u32, u32)>,
+    pub(super) owners: BTreeSet<(u32, u32)>,
 }
 
 /// One scan under way.
@@ -181,33 +90,8 @@ struct Scan<'a, 'w> {
     whole: Mutex<Slot>,
     tally: Tally,
     annex: Mutex<RootAnnex>,
-    owners: Mutex<std::collections::BTreeSet<(u32, u32)>>,
+    owners: Mutex<BTreeSet<(u32, u32)>>,
     problems: Mutex<Vec<Problem>>,
-}
-
-#[derive(Default)]
-struct Tally {
-    files: Count,
-    directories: Count,
-    others: Count,
-    bytes: Count,
-    files_read: Count,
-    bytes_read: Count,
-    files_unchanged: Count,
-    problems: Count,
-}
-
-#[derive(Default)]
-struct Count(AtomicU64);
-
-impl Count {
-    fn add(&self, by: u64) {
-        self.0.fetch_add(by, Ordering::Relaxed);
-    }
-
-    fn total(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 /// A snapshot keeps so many problems by name; the rest are counted.
@@ -260,9 +144,7 @@ impl<'w> Scan<'_, 'w> {
     }
 
     fn with_hands<T>(&self, work: impl FnOnce(&mut Hands<'w>) -> T) -> T {
-        let index = rayon::current_thread_index().unwrap_or(0);
-        let hands = &self.workers.hands[index];
-        work(&mut hands.lock().expect("no holder of this lock panics"))
+        self.workers.with_hands(work)
     }
 
     fn annex(&self, note: impl FnOnce(&mut RootAnnex)) {
@@ -388,23 +270,11 @@ impl<'w> Scan<'_, 'w> {
             .new
             .add(ROOT_KEY, &object, std::slice::from_ref(&root), &[mark])
             .map_err(TreeError::io("remember", path))?;
-        let tally = self.tally;
-        let counts = Counts {
-            files: tally.files.total(),
-            directories: tally.directories.total(),
-            others: tally.others.total(),
-            bytes: tally.bytes.total(),
-            files_read: tally.files_read.total(),
-            bytes_read: tally.bytes_read.total(),
-            files_unchanged: tally.files_unchanged.total(),
-            problems: tally.problems.total(),
-            took_ms: 0,
-        };
         let mut problems = self.problems.into_inner().expect(UNPOISONED);
         problems.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Scanned {
             root,
-            counts,
+            counts: self.tally.counts(),
             problems,
             annex: self.annex.into_inner().expect(UNPOISONED),
             owners: self.owners.into_inner().expect(UNPOISONED),

@@ -1,0 +1,102 @@
+use super::*;
+use crate::tree::{Content, Kind, Meta};
+
+fn origin() -> Origin {
+    let snapshot = Some(ObjectId::from_bytes([7; 32]));
+    Origin { snapshot, boot_id: "boot".to_owned(), source: [1; 32] }
+}
+
+fn stat() -> Stat {
+    let place = tempfile::tempdir().unwrap();
+    let dir = crate::os::beneath::Dir::open_root(place.path()).unwrap();
+    dir.create_file(b"f").unwrap();
+    dir.stat(b"f").unwrap()
+}
+
+fn entry(stat: &Stat) -> Entry {
+    let meta = Meta {
+        mode: stat.mode,
+        uid: stat.uid,
+        gid: stat.gid,
+        mtime: stat.mtime.into(),
+        xattrs: Vec::new(),
+    };
+    let kind = Kind::File { size: 0, content: Content::Empty };
+    Entry { name: b"f".as_slice().into(), meta, kind, link_group: None }
+}
+
+fn written(path: &Path) {
+    let (file, temp) = create_beside(path).unwrap();
+    let writer = StatCacheWriter::new(file);
+    let stat = stat();
+    let mark = Mark::new(&stat, Stamp::default());
+    for n in 0..50_u8 {
+        let key = [b'a', n + 1];
+        let id = ChunkId::from_bytes([n; 32]);
+        writer.add(&key, &id, &[entry(&stat)], &[mark]).unwrap();
+    }
+    writer.finish(&origin()).unwrap();
+    file::rename_over(&temp, path).unwrap();
+}
+
+#[test]
+fn a_block_is_found_by_the_path_of_its_directory() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("cache");
+    written(&path);
+    let cache = StatCache::open(&path, &[1; 32]).unwrap();
+    assert_eq!(cache.origin(), &origin());
+    assert_eq!(cache.block(&[b'a', 30]).unwrap().object, ChunkId::from_bytes([29; 32]));
+    assert!(cache.block(b"b").is_none());
+    assert!(StatCache::open(&path, &[2; 32]).is_none(), "a cache of something else");
+}
+
+#[test]
+fn a_damaged_cache_is_as_if_it_were_absent() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("cache");
+    written(&path);
+    let whole = std::fs::read(&path).unwrap();
+    let sound = StatCache::open(&path, &[1; 32]).unwrap();
+    let truth: Vec<_> = (0..50_u8).map(|n| sound.block(&[b'a', n + 1])).collect();
+    for at in (0..whole.len()).step_by(7) {
+        let mut raw = whole.clone();
+        raw[at] ^= 0x10;
+        let damaged = place.path().join("damaged");
+        file::replace(place.path(), "damaged", &raw, 0o600).unwrap();
+        let Some(cache) = StatCache::open(&damaged, &[1; 32]) else { continue };
+        for n in 0..50_u8 {
+            let block = cache.block(&[b'a', n + 1]);
+            assert!(block.is_none() || block == truth[usize::from(n)], "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changed_in_the_same_tick_is_marked() {
+    let stat = stat();
+    let mark = Mark::new(&stat, stat.ctime);
+    assert!(mark.is_racy && mark.fits(&entry(&stat), &stat));
+    let later = Stamp { secs: stat.ctime.secs + 1, nanos: 0 };
+    assert!(!Mark::new(&stat, later).is_racy);
+}
+
+#[test]
+fn any_difference_in_stat_counts() {
+    let stat = stat();
+    let (entry, mark) = (entry(&stat), Mark::new(&stat, Stamp::default()));
+    assert!(mark.fits(&entry, &stat));
+    let others = [
+        Stat { mode: 0, ..stat },
+        Stat { uid: 77, ..stat },
+        Stat { gid: 77, ..stat },
+        Stat { size: 1, ..stat },
+        Stat { mtime: Stamp::default(), ..stat },
+        Stat { ctime: Stamp::default(), ..stat },
+        Stat { inode: Inode::default(), ..stat },
+        Stat { kind: crate::os::meta::FileKind::Fifo, ..stat },
+    ];
+    for other in others {
+        assert!(!mark.fits(&entry, &other), "{other:?}");
+    }
+}
