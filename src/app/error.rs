@@ -214,4 +214,16 @@ pub enum AppError {
         /// The profile.
         app: String,
     },
+    /// A release's migration file has no id where the profile looks for it.
+    #[error("{file} looks like a migration, but has no id")]
+    NoMigrationId {
+        /// Which.
+        file: String,
+    },
+    /// A database that is needed was not opened.
+    #[error("the database {database} is not open")]
+    DatabaseNotOpen {
+        /// Which.
+        database: String,
+    },
 }

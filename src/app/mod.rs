@@ -13,9 +13,11 @@ mod error;
 pub mod files;
 pub mod hook;
 mod installed;
+pub mod pending;
 pub mod profile;
 pub mod release;
 pub mod rules;
+pub mod sql_files;
 #[cfg(test)]
 mod tests;
 mod variables;

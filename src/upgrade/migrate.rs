@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::app::credentials::AppDatabase;
 use crate::app::files::{Files, Live};
 use crate::app::profile::{HookPoint, MigrateRun, MigrateStep, PromptRule, Vars};
+use crate::app::sql_files::MIGRATE_VERB;
 use crate::app::version::AppVersion;
 use crate::database::Address;
 
@@ -16,9 +17,6 @@ use super::children::{Command, Nursery};
 use super::course::Course;
 use super::plan::PlannedRelease;
 use super::run::RunOptions;
-
-/// The hidden verb that applies numbered SQL files.
-const SQL_VERB: &str = "__migrate-sql";
 
 /// How often a question that was answered on the command line may come.
 const TYPED_ANSWERS_MAX: u32 = 16;
@@ -94,7 +92,7 @@ fn argv(
             let program = course.ground.trampoline.program().as_os_str().to_owned();
             Ok(vec![
                 program,
-                SQL_VERB.into(),
+                MIGRATE_VERB.into(),
                 "--database".into(),
                 file.into(),
                 "--files".into(),

@@ -403,6 +403,8 @@ pub struct Scan {
     pub table: Template,
     /// Its column of ids.
     pub column: String,
+    /// Group 1 is the question that a migration of numbered SQL files asks.
+    pub asks: Option<Regex>,
 }
 
 /// Where a migration's id is found.

@@ -111,6 +111,14 @@ pub(super) fn pending(
     Ok(rules)
 }
 
+fn one_group(text: Text<'_>) -> Result<Regex, ProfileError> {
+    let regex = text.regex()?;
+    if regex.captures_len() == 2 {
+        return Ok(regex);
+    }
+    Err(text.error("the expression needs one group, which is the question"))
+}
+
 fn scan_rule(mut reader: Reader<'_>, known: &Declared) -> Result<Scan, ProfileError> {
     let within = [("content", ScanWithin::Content), ("name", ScanWithin::Name)];
     let text = reader.need("id")?;
@@ -125,6 +133,7 @@ fn scan_rule(mut reader: Reader<'_>, known: &Declared) -> Result<Scan, ProfileEr
         database: known.database(&mut reader)?,
         table: known.template(reader.need("table")?)?,
         column: reader.need("column")?.text.to_owned(),
+        asks: reader.text("asks")?.map(one_group).transpose()?,
     };
     reader.finish(&[])?;
     Ok(scan)

@@ -39,7 +39,9 @@ impl Known for AppError {
             | Self::AmbiguousVariable { .. }
             | Self::NoConfig { .. }
             | Self::ConfigsDisagree { .. }
+            | Self::DatabaseNotOpen { .. }
             | Self::AddressLacks { .. } => Code::E0304,
+            Self::NoMigrationId { .. } => Code::E0503,
             Self::UnsupportedDriver { .. } => Code::E0703,
             Self::Exposed { .. } => Code::E0003,
             Self::NoAccount { .. } | Self::WouldRunAsRoot { .. } | Self::CannotBecome { .. } => {
