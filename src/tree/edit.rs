@@ -45,8 +45,15 @@ pub fn edit(
     // Whoever grafts an empty directory means that it is stored.
     let empty = bundle.put(&manifest::encode_leaf(&[]))?;
     let mut work = Work { repository, root, empty, changes: BTreeMap::new() };
+    let mut gone: Option<&TreePath> = None;
     for (path, edit) in edits {
+        let is_delete = *edit == Edit::Delete;
+        // What lies below a directory that goes, goes with it.
+        if is_delete && gone.is_some_and(|gone| path.is_within(gone)) {
+            continue;
+        }
         work.add(path, edit.clone());
+        gone = is_delete.then_some(path).or(gone);
     }
     // The deepest first, so that a directory's own object is known when its parent is edited.
     while let Some(((_, dir), changes)) = work.changes.pop_last() {
@@ -277,6 +284,8 @@ mod tests {
         let full = world.edit(&base, &[("d/x", file(1))]).unwrap();
         let gone = world.edit(&full, &[("d", Edit::Delete)]).unwrap();
         assert_eq!(world.names(&gone), ["f"]);
+        let said_twice = [("d", Edit::Delete), ("d/x", Edit::Delete), ("e", world.dir())];
+        assert_eq!(world.names(&world.edit(&full, &said_twice).unwrap()), ["e", "f"]);
     }
 
     #[test]
