@@ -226,4 +226,13 @@ pub enum AppError {
         /// Which.
         database: String,
     },
+    /// A switch that shuts the site could not be looked at or turned.
+    #[error("cannot turn {what}")]
+    SwitchFailed {
+        /// Which, and what it said.
+        what: String,
+        /// Why, where something else says so.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
 }

@@ -13,6 +13,7 @@ mod error;
 pub mod files;
 pub mod hook;
 mod installed;
+pub mod maintenance;
 pub mod pending;
 pub mod profile;
 pub mod release;

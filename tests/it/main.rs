@@ -43,6 +43,7 @@ mod refusals;
 mod releases;
 mod secrets;
 mod stand_ins;
+mod switches;
 
 /// Whether this run may change owners, make devices and mount.
 fn is_root() -> bool {

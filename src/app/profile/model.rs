@@ -356,6 +356,8 @@ pub enum Switch {
         column: String,
         /// To what.
         on: String,
+        /// Columns that tell the rows apart, where their values may differ.
+        key_columns: Vec<String>,
     },
     /// The application's own command.
     Command {

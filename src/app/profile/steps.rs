@@ -44,6 +44,11 @@ pub(super) fn maintenance(
                 filter: filter(&mut reader)?,
                 column: reader.need("column")?.text.to_owned(),
                 on: reader.need("on")?.text.to_owned(),
+                key_columns: reader
+                    .texts("key_columns")?
+                    .iter()
+                    .map(|column| column.text.to_owned())
+                    .collect(),
             },
             "command" => Switch::Command {
                 get: known.argv(&mut reader, "get")?,

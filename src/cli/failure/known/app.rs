@@ -41,6 +41,7 @@ impl Known for AppError {
             | Self::ConfigsDisagree { .. }
             | Self::DatabaseNotOpen { .. }
             | Self::AddressLacks { .. } => Code::E0304,
+            Self::SwitchFailed { .. } => Code::E0307,
             Self::NoMigrationId { .. } => Code::E0503,
             Self::UnsupportedDriver { .. } => Code::E0703,
             Self::Exposed { .. } => Code::E0003,
