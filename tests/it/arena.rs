@@ -7,16 +7,16 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use crate::notes_upgrade;
 use crate::oracle::{Tree, difference};
 use crate::run::{Run, args};
-use crate::site::notes::release;
 use crate::site::{Notes, Passbolt, passbolt};
-use crate::stage::{copy, fixture, read};
+use crate::stage::{copy, fixture, read, write};
 use crate::world::World;
 
 /// What an application is, by the oracle.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
+struct Seen {
     files: Tree,
     database: String,
 }
@@ -32,29 +32,39 @@ impl Seen {
     }
 }
 
-/// Which upgrade is run.
+/// Which transaction is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Upgrade {
+pub(crate) enum Act {
     /// Ends with exit 0.
     Good,
-    /// Its migration fails half way; ends with exit 20.
+    /// An upgrade whose migration fails half way; ends with exit 20.
     Failing,
+}
+
+impl Act {
+    const fn exits(self) -> i32 {
+        match self {
+            Self::Good => 0,
+            Self::Failing => 20,
+        }
+    }
 }
 
 /// An installed application of either kind.
 enum Installed {
     Notes(Notes),
-    Passbolt(Passbolt),
+    Passbolt(Box<Passbolt>),
 }
 
 /// The installed application, and a copy of everything as it was before the first run.
 pub(crate) struct Arena {
-    pub(crate) world: World,
+    world: World,
     site: Installed,
     pristine: PathBuf,
-    failing: PathBuf,
-    pub(crate) old: Seen,
-    pub(crate) new: Seen,
+    good: Vec<OsString>,
+    failing: Option<Vec<OsString>>,
+    old: Seen,
+    new: Seen,
     hits: BTreeMap<(bool, String), u64>,
 }
 
@@ -62,46 +72,82 @@ pub(crate) struct Arena {
 const WRITTEN: &[&str] = &["config", "state", "cache", "run", "repository"];
 
 impl Arena {
-    /// Notes on SQLite.
+    /// Upgrades of notes on SQLite.
     pub(crate) fn sqlite() -> Self {
         let (world, site) = World::with_notes();
-        let failing = release("1.4.0");
-        Self::of(world, Installed::Notes(site), failing)
+        let upgrade = |version: &str| notes_upgrade::upgrade(version);
+        Self::of(world, Installed::Notes(site), upgrade("1.3.2"), Some(upgrade("1.4.0")))
     }
 
-    /// Passbolt on MariaDB.
+    /// Upgrades of passbolt on MariaDB.
     pub(crate) fn mariadb() -> Self {
         let (world, site) = World::with_passbolt();
+        let release = |version: &str| fixture("apps/passbolt-v1").join(version);
         let failing = world.path("failing-release");
-        copy(fixture("apps/passbolt-v1/1.3.2"), &failing);
+        copy(release("1.3.2"), &failing);
         copy(fixture("apps/passbolt-v1/overlays/fails-asking"), &failing);
-        Self::of(world, Installed::Passbolt(site), failing)
+        let upgrade = |from: PathBuf| {
+            args![
+                "upgrade",
+                "--app",
+                "passbolt",
+                "--from-dir",
+                from,
+                "--base",
+                release("1.1.0"),
+                "--yes"
+            ]
+        };
+        let (good, failing) = (upgrade(release("1.3.2")), upgrade(failing));
+        Self::of(world, Installed::Passbolt(Box::new(site)), good, Some(failing))
     }
 
-    fn of(world: World, site: Installed, failing: PathBuf) -> Self {
+    /// A restore in place of notes over a site that has gone wrong in every way.
+    pub(crate) fn restore() -> Self {
+        let (world, site) = World::with_notes();
+        world.snap(["backup", "--app", "notes"]).ok();
+        site.ask("DELETE FROM notes WHERE id > 100; DROP TABLE tags; CREATE TABLE intruder (x)");
+        fs::remove_dir_all(site.root.join("lib")).expect("ours");
+        write(site.root.join("lib"), "a file where a directory was");
+        write(site.root.join("public/intruder.php"), "<?php // intruder");
+        write(site.root.join("VERSION"), "1.1.0-edited\n");
+        let restore = args![
+            "restore",
+            "latest",
+            "--app",
+            "notes",
+            "--in-place",
+            "--delete",
+            "--yes",
+            "--confirm",
+            "notes"
+        ];
+        Self::of(world, Installed::Notes(site), restore, None)
+    }
+
+    fn of(
+        world: World,
+        site: Installed,
+        good: Vec<OsString>,
+        failing: Option<Vec<OsString>>,
+    ) -> Self {
         let pristine = world.path("pristine");
         let nothing = Seen { files: Tree(String::new()), database: String::new() };
-        let mut arena = Self {
-            world,
-            site,
-            pristine,
-            failing,
-            old: nothing.clone(),
-            new: nothing,
-            hits: BTreeMap::new(),
-        };
+        let (old, new) = (nothing.clone(), nothing);
+        let hits = BTreeMap::new();
+        let mut arena = Self { world, site, pristine, good, failing, old, new, hits };
         arena.keep();
         arena.old = arena.look();
-        for upgrade in [Upgrade::Failing, Upgrade::Good] {
-            arena.count_hits(upgrade);
-            match upgrade {
-                Upgrade::Failing => arena.expect(&[&arena.old.clone()], "a failing upgrade unhurt"),
-                Upgrade::Good => arena.new = arena.look(),
-            }
+        if arena.failing.is_some() {
+            arena.count_hits(Act::Failing);
+            arena.expect(&[&arena.old], "a failing upgrade unhurt");
             arena.set_up();
         }
-        assert_ne!(arena.old, arena.new, "an upgrade that changes nothing proves nothing");
-        assert_eq!(arena.old, arena.look(), "the arena sets itself up as it was");
+        arena.count_hits(Act::Good);
+        arena.new = arena.look();
+        arena.set_up();
+        assert_ne!(arena.old, arena.new, "a transaction that changes nothing proves nothing");
+        arena.expect(&[&arena.old], "the arena sets itself up as it was");
         arena
     }
 
@@ -123,7 +169,7 @@ impl Arena {
     }
 
     /// Puts everything back as it was before the first run, without `snap`.
-    pub(crate) fn set_up(&self) {
+    fn set_up(&self) {
         for name in WRITTEN {
             let path = self.world.path(name);
             fs::remove_dir_all(&path).expect("ours");
@@ -138,7 +184,7 @@ impl Arena {
 
     /// What is there now. What no two runs can share (a random id, the time of a migration) is
     /// made the same first, for both databases' sake.
-    pub(crate) fn look(&self) -> Seen {
+    fn look(&self) -> Seen {
         match &self.site {
             Installed::Notes(site) => {
                 let (files, database) = site.fingerprint();
@@ -154,47 +200,39 @@ impl Arena {
         }
     }
 
-    /// The command line of an upgrade.
-    pub(crate) fn upgrade(&self, upgrade: Upgrade) -> Vec<OsString> {
-        let (app, base, good) = match self.site {
-            Installed::Notes(_) => ("notes", release("1.1.0"), release("1.3.2")),
-            Installed::Passbolt(_) => {
-                ("passbolt", fixture("apps/passbolt-v1/1.1.0"), fixture("apps/passbolt-v1/1.3.2"))
-            }
-        };
-        let from = if upgrade == Upgrade::Good { &good } else { &self.failing };
-        args!["upgrade", "--app", app, "--from-dir", from, "--base", base, "--yes"]
+    fn command_line(&self, act: Act) -> &[OsString] {
+        match act {
+            Act::Good => &self.good,
+            Act::Failing => self.failing.as_deref().expect("this arena has one that fails"),
+        }
     }
 
-    /// Runs an upgrade unhurt and counts how often each crash point is met.
-    fn count_hits(&mut self, upgrade: Upgrade) {
+    /// Runs a transaction unhurt and counts how often each crash point is met.
+    fn count_hits(&mut self, act: Act) {
         let log = self.world.path("hits");
-        let mut command = self.world.command(self.upgrade(upgrade));
+        let mut command = self.world.command(self.command_line(act));
         command.env("SNAP_CRASH_LOG", &log);
-        let run = self.world.start_command(command).end();
-        run.exits(if upgrade == Upgrade::Good { 0 } else { 20 });
+        self.world.start_command(command).end().exits(act.exits());
         for name in read(&log).lines() {
-            *self.hits.entry((upgrade == Upgrade::Good, name.to_owned())).or_default() += 1;
+            *self.hits.entry((act == Act::Good, name.to_owned())).or_default() += 1;
         }
         fs::remove_file(&log).expect("ours");
     }
 
-    /// How often an unhurt upgrade meets the point.
-    pub(crate) fn hits(&self, upgrade: Upgrade, point: &str) -> u64 {
-        let key = (upgrade == Upgrade::Good, point.to_owned());
-        self.hits.get(&key).copied().unwrap_or(0)
+    /// Every point that an unhurt run meets, with how often.
+    pub(crate) fn points(&self, act: Act) -> Vec<(String, u64)> {
+        let mine = self.hits.iter().filter(|((good, _), _)| *good == (act == Act::Good));
+        mine.map(|((_, name), hits)| (name.clone(), *hits)).collect()
     }
 
-    /// Every point that an unhurt upgrade meets, with how often.
-    pub(crate) fn points(&self, upgrade: Upgrade) -> Vec<(String, u64)> {
-        let good = upgrade == Upgrade::Good;
-        let mine = self.hits.iter().filter(|((which, _), _)| *which == good);
-        mine.map(|((_, name), hits)| (name.clone(), *hits)).collect()
+    /// What this arena can run.
+    pub(crate) fn acts(&self) -> &'static [Act] {
+        if self.failing.is_some() { &[Act::Good, Act::Failing] } else { &[Act::Good] }
     }
 
     /// Fails unless the application is exactly one of `allowed`.
     #[track_caller]
-    pub(crate) fn expect(&self, allowed: &[&Seen], when: &str) {
+    fn expect(&self, allowed: &[&Seen], when: &str) {
         let now = self.look();
         if !allowed.contains(&&now) {
             let nearest: Vec<String> = allowed.iter().map(|one| one.against(&now)).collect();
@@ -202,33 +240,27 @@ impl Arena {
         }
     }
 
-    /// Kills an upgrade at `crash` (`POINT:N`), then recovers, each time killed at one of
-    /// `in_recovery` first, and compares. `false` if the upgrade was not killed there.
+    /// Kills a transaction, then recovers, each time killed at one of `in_recovery` first, and
+    /// compares. `false` if it was not killed: threads may share work another way this time, and
+    /// never come there.
     #[track_caller]
-    pub(crate) fn kill_and_recover(
-        &self,
-        upgrade: Upgrade,
-        crash: &str,
-        in_recovery: &[String],
-    ) -> bool {
-        let run = self.world.snap_dying_at(crash, self.upgrade(upgrade));
+    fn kill_and_recover(&self, kill: &Kill) -> bool {
+        let run = self.world.snap_dying_at(&kill.crash, self.command_line(kill.act));
         let killed = died(&run);
         if !killed {
-            // Threads may share work another way this time, and never come here.
-            let code = if upgrade == Upgrade::Good { 0 } else { 20 };
-            run.exits(code);
+            run.exits(kill.act.exits());
         }
-        for second in in_recovery {
+        for second in &kill.in_recovery {
             let run = self.world.snap_dying_at(second, args!["recover"]);
-            assert!(died(&run) || run.code() == 0, "{crash}, then {second}: {run}");
+            assert!(died(&run) || run.code() == 0, "{kill:?}: {run}");
         }
-        let when = format!("{upgrade:?} upgrade died at {crash}, recover at {in_recovery:?}");
         let run = self.world.snap(args!["recover"]);
-        assert_eq!(run.code(), 0, "{when}: {run}");
-        match upgrade {
-            Upgrade::Good => self.expect(&[&self.old, &self.new], &when),
-            Upgrade::Failing => self.expect(&[&self.old], &when),
-        }
+        assert_eq!(run.code(), 0, "{kill:?}: {run}");
+        let allowed: &[&Seen] = match kill.act {
+            Act::Good => &[&self.old, &self.new],
+            Act::Failing => &[&self.old],
+        };
+        self.expect(allowed, &format!("{kill:?}"));
         killed
     }
 }
@@ -240,7 +272,7 @@ fn died(run: &Run) -> bool {
 /// One kill of a campaign.
 #[derive(Clone, Debug)]
 pub(crate) struct Kill {
-    pub(crate) upgrade: Upgrade,
+    pub(crate) act: Act,
     pub(crate) crash: String,
     pub(crate) in_recovery: Vec<String>,
 }
@@ -261,9 +293,7 @@ pub(crate) fn campaign(name: &str, arenas: Vec<Arena>, kills: Vec<Kill>) {
                     let next = left.lock().expect("no holder panics").next();
                     let Some(kill) = next else { break };
                     arena.set_up();
-                    let attempt = std::panic::AssertUnwindSafe(|| {
-                        arena.kill_and_recover(kill.upgrade, &kill.crash, &kill.in_recovery)
-                    });
+                    let attempt = std::panic::AssertUnwindSafe(|| arena.kill_and_recover(&kill));
                     match std::panic::catch_unwind(attempt) {
                         Ok(true) => {}
                         Ok(false) => *missed.lock().expect("no holder panics") += 1,

@@ -2,18 +2,18 @@
 
 use snap_backup::os::crash::CrashPoint;
 
-use crate::arena::{Arena, Kill, Upgrade, campaign, is_full};
+use crate::arena::{Act, Arena, Kill, campaign, is_full};
 
-fn kill(upgrade: Upgrade, crash: String) -> Kill {
-    Kill { upgrade, crash, in_recovery: Vec::new() }
+fn kill(act: Act, crash: String) -> Kill {
+    Kill { act, crash, in_recovery: Vec::new() }
 }
 
 /// Every hit of every point.
 fn every_hit(arena: &Arena) -> Vec<Kill> {
     let mut kills = Vec::new();
-    for upgrade in [Upgrade::Good, Upgrade::Failing] {
-        for (point, hits) in arena.points(upgrade) {
-            kills.extend((1..=hits).map(|hit| kill(upgrade, format!("{point}:{hit}"))));
+    for act in arena.acts() {
+        for (point, hits) in arena.points(*act) {
+            kills.extend((1..=hits).map(|hit| kill(*act, format!("{point}:{hit}"))));
         }
     }
     kills
@@ -22,19 +22,19 @@ fn every_hit(arena: &Arena) -> Vec<Kill> {
 /// The first and the last hit of every point.
 fn first_and_last(arena: &Arena) -> Vec<Kill> {
     let mut kills = Vec::new();
-    for upgrade in [Upgrade::Good, Upgrade::Failing] {
-        for (point, hits) in arena.points(upgrade) {
-            kills.push(kill(upgrade, format!("{point}:1")));
+    for act in arena.acts() {
+        for (point, hits) in arena.points(*act) {
+            kills.push(kill(*act, format!("{point}:1")));
             if hits > 1 {
-                kills.push(kill(upgrade, format!("{point}:{hits}")));
+                kills.push(kill(*act, format!("{point}:{hits}")));
             }
         }
     }
     kills
 }
 
-/// Points at which recovery dies after the upgrade died: all, or in a sample one for each kill,
-/// another one each time.
+/// Points at which recovery dies after the transaction died: all, or in a sample one for each
+/// kill, another one each time.
 fn doubled(kills: &[Kill]) -> Vec<Kill> {
     let points: Vec<String> = CrashPoint::ALL.iter().map(|p| format!("{}:1", p.name())).collect();
     let mut doubled = Vec::new();
@@ -48,6 +48,12 @@ fn doubled(kills: &[Kill]) -> Vec<Kill> {
         }
     }
     doubled
+}
+
+/// At most so many of them, spread over all.
+fn sample(kills: Vec<Kill>, most: usize) -> Vec<Kill> {
+    let each = if is_full() { 1 } else { kills.len().div_ceil(most).max(1) };
+    kills.into_iter().step_by(each).collect()
 }
 
 #[test]
@@ -67,6 +73,14 @@ fn wherever_recovery_on_sqlite_dies_too_it_ends_the_same() {
 }
 
 #[test]
+#[ignore = "long; bash tests/all.sh runs it"]
+fn wherever_a_restore_in_place_dies_the_site_is_wholly_old_or_wholly_new() {
+    let arena = Arena::restore();
+    let kills = sample(every_hit(&arena), 60);
+    campaign("restore in place", vec![arena, Arena::restore()], kills);
+}
+
+#[test]
 #[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
 fn wherever_an_upgrade_on_mariadb_dies_the_site_is_wholly_old_or_wholly_new() {
     let arena = Arena::mariadb();
@@ -78,29 +92,24 @@ fn wherever_an_upgrade_on_mariadb_dies_the_site_is_wholly_old_or_wholly_new() {
 #[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
 fn wherever_recovery_on_mariadb_dies_too_it_ends_the_same() {
     let arena = Arena::mariadb();
-    let mut kills = doubled(&first_and_last(&arena));
-    if !is_full() {
-        let each = kills.len().div_ceil(24).max(1);
-        kills = kills.into_iter().step_by(each).collect();
-    }
+    let kills = sample(doubled(&first_and_last(&arena)), 24);
     campaign("MariaDB, killed again in recover", vec![arena, Arena::mariadb()], kills);
 }
 
-/// A point that no run of any verb meets tests nothing.
+/// A point that no transaction meets tests nothing.
 #[test]
 #[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
-fn every_crash_point_is_met_by_some_upgrade() {
-    let arenas = [Arena::sqlite(), Arena::mariadb()];
-    let met = |point: &CrashPoint| {
-        let by = |arena: &Arena| {
-            [Upgrade::Good, Upgrade::Failing].iter().any(|u| arena.hits(*u, point.name()) > 0)
-        };
-        arenas.iter().any(by)
-    };
+fn every_crash_point_is_met_by_some_transaction() {
+    let mut met = std::collections::BTreeSet::new();
+    for arena in [Arena::sqlite(), Arena::mariadb(), Arena::restore()] {
+        for act in arena.acts() {
+            met.extend(arena.points(*act).into_iter().map(|(point, _)| point));
+        }
+    }
     let never: Vec<&str> =
-        CrashPoint::ALL.iter().filter(|point| !met(point)).map(|point| point.name()).collect();
-    assert_eq!(never, NOT_IN_AN_UPGRADE, "points that no upgrade meets");
+        CrashPoint::ALL.iter().map(|p| p.name()).filter(|name| !met.contains(*name)).collect();
+    assert_eq!(never, ELSEWHERE, "points that none of these transactions meets");
 }
 
-/// Points of other verbs; their own tests kill there.
-const NOT_IN_AN_UPGRADE: [&str; 0] = [];
+/// Points that only other runs meet: their own tests kill there.
+const ELSEWHERE: [&str; 0] = [];
