@@ -34,6 +34,8 @@ STARTED=$SECONDS
 export SNAP_TEST_RUN=$$.$RANDOM
 LOGS=$ROOT/target/test-logs
 mkdir -p "$LOGS"
+export SNAP_TEST_REPORT=$LOGS/figures.txt
+: >"$SNAP_TEST_REPORT"
 
 # note NAME AGAINST PASSED FAILED SECONDS: one line of the closing table.
 note() {
@@ -148,6 +150,8 @@ once "no process is left" "processes of this run" left
 echo
 printf '%-34s %-34s %6s %6s %7s\n' "what ran" "against what" passed failed time
 printf '%s\n' "${TABLE[@]}"
+echo
+cat "$SNAP_TEST_REPORT"
 echo "campaigns: ${SNAP_TEST_CAMPAIGN:-sample}; $((SECONDS - STARTED)) s in all; logs in target/test-logs"
 echo "$PASSED passed, $FAILED failed"
 [ "$FAILED" = 0 ]

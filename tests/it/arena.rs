@@ -305,11 +305,11 @@ pub(crate) fn campaign(name: &str, arenas: Vec<Arena>, kills: Vec<Kill>) {
     });
     let bad = bad.into_inner().expect("no holder panics");
     let missed = missed.into_inner().expect("no holder panics");
-    eprintln!(
+    crate::report(&format!(
         "{name}: {total} kills on {workers} installations in {:.0?}, {missed} not met, {} bad ends",
         begun.elapsed(),
         bad.len()
-    );
+    ));
     assert!(bad.is_empty(), "{name}: bad ends: {bad:#?}");
     assert!(missed * 10 <= total, "{name}: {missed} of {total} kills never happened");
 }

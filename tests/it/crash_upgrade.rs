@@ -76,7 +76,7 @@ fn wherever_recovery_on_sqlite_dies_too_it_ends_the_same() {
 #[ignore = "long; bash tests/all.sh runs it"]
 fn wherever_a_restore_in_place_dies_the_site_is_wholly_old_or_wholly_new() {
     let arena = Arena::restore();
-    let kills = sample(every_hit(&arena), 60);
+    let kills = every_hit(&arena);
     campaign("restore in place", vec![arena, Arena::restore()], kills);
 }
 

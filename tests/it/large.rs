@@ -59,7 +59,7 @@ fn fifty_thousand_files_and_a_gigabyte_come_back() {
     let restore = world.snap(args!["restore", "latest", "--target", target]).ok();
     let check = world.snap(["check", "--read-data"]).ok();
     let stored = String::from_utf8_lossy(&tool("du", &[&"-sb", &world.repository()])).into_owned();
-    eprintln!(
+    crate::report(&format!(
         "{files} files, {} bytes: backup {:.1?}, unchanged {:.1?}, restore {:.1?}, check {:.1?}, stored {} bytes",
         size.split_whitespace().next().unwrap_or_default(),
         first.took,
@@ -67,7 +67,7 @@ fn fifty_thousand_files_and_a_gigabyte_come_back() {
         restore.took,
         check.took,
         stored.split_whitespace().next().unwrap_or_default()
-    );
+    ));
     assert!(files >= 50_000);
     let restored = target.join(source.strip_prefix("/").expect("absolute"));
     same(&before.0, &tree(restored, Skip::default()).0, "restored");
@@ -110,13 +110,13 @@ CREATE TRIGGER parent_gone AFTER DELETE ON parent FOR EACH ROW INSERT INTO log (
     let other = server.schema_of(&schema);
     let restore = args!["restore", "latest", "--db", "main", "--into", other.url(), "--yes"];
     let restore = world.snap_as(&other, restore).ok();
-    eprintln!(
+    crate::report(&format!(
         "{} MB of tables: backup {:.1?}, unchanged {:.1?}, restored elsewhere {:.1?}",
         size.trim(),
         first.took,
         again.took,
         restore.took
-    );
+    ));
     assert!(size.trim().parse::<u64>().is_ok_and(|megabytes| megabytes >= 500), "{size}");
     same(&before, &other.fingerprint(), "the copy");
 }

@@ -49,3 +49,14 @@ mod switches;
 fn is_root() -> bool {
     nix::unistd::Uid::effective().is_root()
 }
+
+/// Tells a figure: on the spot, and in the file that `tests/all.sh` shows at its end.
+fn report(line: &str) {
+    eprintln!("{line}");
+    if let Some(path) = std::env::var_os("SNAP_TEST_REPORT") {
+        let file = std::fs::File::options().create(true).append(true).open(path);
+        let _ = file.and_then(|mut file| {
+            std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())
+        });
+    }
+}
