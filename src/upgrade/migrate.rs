@@ -2,16 +2,19 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::app::App;
 use crate::app::credentials::AppDatabase;
 use crate::app::files::{Files, Live};
-use crate::app::profile::{HookPoint, MigrateRun, MigrateStep, PromptRule, Vars};
+use crate::app::pending;
+use crate::app::profile::{Expect, HookPoint, MigrateRun, MigrateStep, PromptRule, Vars};
 use crate::app::sql_files::MIGRATE_VERB;
 use crate::app::version::AppVersion;
 use crate::database::Address;
 
 use super::UpgradeError;
+use super::arm::Ready;
 use super::armed::Armed;
 use super::children::{Command, Nursery};
 use super::course::Course;
@@ -20,6 +23,9 @@ use super::run::RunOptions;
 
 /// How often a question that was answered on the command line may come.
 const TYPED_ANSWERS_MAX: u32 = 16;
+
+/// A status command only reads.
+const STATUS_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Runs every step of the migration that applies. Only who is armed may.
 pub(super) fn migrate(
@@ -118,4 +124,41 @@ pub(super) fn declared_version(app: &App) -> Result<String, UpgradeError> {
     let live = Live::open(&app.root)?;
     let declared = crate::app::detect::declared(&app.profile, &live as &dyn Files)?;
     Ok(declared.version.as_str().to_owned())
+}
+
+/// What is pending although the migration has run: rows decide, and the application's own status.
+pub(super) fn still_pending(
+    course: &mut Course<'_>,
+    nursery: &Nursery,
+    ready: &mut Ready<'_>,
+    app: &App,
+) -> Result<Vec<String>, UpgradeError> {
+    let live = Live::open(&app.root)?;
+    let databases = &mut ready.home.covered.databases;
+    let mut left: Vec<String> = pending::scan(app, &live, databases)?
+        .into_iter()
+        .map(|one| format!("migration {} is still pending", one.id))
+        .collect();
+    // Its exit code says nothing; what it prints does.
+    let expect = Expect { exit: (0..=255).collect(), must: None, must_not: None };
+    for status in pending::status_commands(app) {
+        let account = app.account(&live)?;
+        let words = status.argv.iter().map(|word| word.fill(&app.vars).map(OsString::from));
+        let command = Command {
+            what: "status of migrations".to_owned(),
+            argv: words.collect::<Result<_, _>>()?,
+            dir: &app.root,
+            account: Some(&account),
+            env: Vec::new(),
+            expect: &expect,
+            prompts: &[],
+            idle_timeout: STATUS_TIMEOUT,
+            timeout: STATUS_TIMEOUT,
+        };
+        let output = nursery.run(course, &command)?;
+        if status.says_pending(&output) {
+            left.push("the application says that migrations are still pending".to_owned());
+        }
+    }
+    Ok(left)
 }

@@ -142,7 +142,9 @@ impl<'c> Run<'_, 'c> {
             Aim::Restore(aim) => restore::databases(ctx, course, ready, aim),
         })?;
         course.changing_step(Step::Verify, &[], |course| match &plan.aim {
-            Aim::Upgrade(release) => verify::upgrade(ctx, course, ready, plan, app, release),
+            Aim::Upgrade(release) => {
+                verify::upgrade(ctx, course, nursery, ready, plan, app, release)
+            }
             Aim::Restore(aim) => restore::verify(ctx, course, ready, aim),
         })
     }

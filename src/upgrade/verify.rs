@@ -7,6 +7,7 @@ use crate::tree::TreePath;
 
 use super::arm::Ready;
 use super::armed::Armed;
+use super::children::Nursery;
 use super::context::{Context, Ground};
 use super::course::{Course, Done, done};
 use super::merge::{Fate, Fates, Owner, Shape, Side, Verdict};
@@ -126,7 +127,8 @@ fn rewritten(
 pub(super) fn upgrade(
     ctx: &Context<'_>,
     course: &mut Course<'_>,
-    ready: &Ready<'_>,
+    nursery: &Nursery,
+    ready: &mut Ready<'_>,
     plan: &Plan,
     app: &App,
     release: &PlannedRelease,
@@ -138,6 +140,10 @@ pub(super) fn upgrade(
     findings.check(declared == release.version, || {
         format!("the files declare {declared}, not {}", release.version)
     });
+    for what in migrate::still_pending(course, nursery, ready, app)? {
+        findings.check(false, || what);
+    }
+    findings.passed += 1;
     let findings = findings.settle()?;
     let note = format!("{} checks passed", findings.passed);
     Ok(done(findings, note))

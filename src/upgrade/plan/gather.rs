@@ -94,8 +94,12 @@ pub fn plan(ctx: &Context<'_>, request: &PlanRequest<'_>) -> Result<Plan, Upgrad
     refusals.extend(ground::databases(&mut covered.databases));
     let space = ground::space(ctx, &covered, &place, bytes_taken(&fates, &theirs))?;
     refusals.extend(judge::room(&space));
-    let pending = Vec::new();
-    let questions = texts::questions(app, request, !pending.is_empty());
+    let (pending, unscanned) = texts::pending(repository, request, &mut covered.databases)?;
+    // A database that does not answer at all was refused above.
+    if !refusals.iter().any(|refusal| refusal.kind == RefusalKind::Database) {
+        refusals.extend(unscanned);
+    }
+    let questions = texts::questions(app, request, &pending);
     refusals.extend(judge::unanswered(&questions));
     refusals.extend(recovery_at_boot(ctx, request));
     refusals.sort_by_key(|refusal| refusal.kind);

@@ -91,7 +91,7 @@ pub fn unanswered(questions: &[Question]) -> Vec<Refusal> {
     unanswered
         .map(|question| Refusal {
             kind: RefusalKind::Question,
-            what: format!("the migration asks {:?}, and nothing answers", question.pattern),
+            what: format!("the migration will ask {:?}, and nothing answers", question.pattern),
         })
         .collect()
 }

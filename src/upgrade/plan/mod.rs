@@ -119,6 +119,9 @@ pub struct PendingMigration {
     pub id: String,
     /// The release's file that holds it.
     pub file: PathText,
+    /// The question it will ask, where its text says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<String>,
 }
 
 /// A question that the migration may ask, and whether it has an answer.

@@ -2,17 +2,23 @@
 
 use std::fmt::Write;
 
+use regex::Regex;
+
 use crate::app::App;
-use crate::app::profile::{HookPoint, MigrateStep, Switch};
+use crate::app::files::Stored;
+use crate::app::pending::scan;
+use crate::app::profile::{HookPoint, MigrateStep, PromptRule, Switch};
+use crate::database::Database;
 use crate::repository::Repository;
+use crate::snapshot;
 use crate::tree::{Content, Entry, Kind, TreePath};
 
-use super::super::UpgradeError;
 use super::super::merge::Side;
 use super::super::stored::PathText;
+use super::super::{UpgradeError, chain};
 use super::gather::PlanRequest;
 use super::review::{Texts, review};
-use super::{Question, Review};
+use super::{PendingMigration, Question, Refusal, RefusalKind, Review};
 
 /// A configuration text larger than this is none.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
@@ -82,14 +88,49 @@ pub(in crate::upgrade) fn live_text(app: &App, path: &TreePath, found: &Side) ->
     String::from_utf8(files.read(path, TEXT_BYTES_MAX).ok()??).ok()
 }
 
-/// What the migration may ask, as the profile and the command line know it.
-pub(super) fn questions(app: &App, request: &PlanRequest<'_>, pending: bool) -> Vec<Question> {
-    if !pending {
+/// Migrations that the release brings and the database does not list; or why nobody can tell.
+pub(super) fn pending(
+    repository: &Repository,
+    request: &PlanRequest<'_>,
+    databases: &mut [Box<dyn Database>],
+) -> Result<(Vec<PendingMigration>, Option<Refusal>), UpgradeError> {
+    let missing = || UpgradeError::NoRelease { id: request.release.snapshot.to_string() };
+    let release = snapshot::open(repository, &request.release.snapshot)?.ok_or_else(missing)?;
+    let root = release.roots.first().ok_or_else(missing)?;
+    let files = Stored::new(repository, &root.entry, "the release");
+    match scan(request.app, &files, databases) {
+        Ok(found) => {
+            let stored = found.into_iter().map(|one| PendingMigration {
+                id: one.id,
+                file: PathText(one.file),
+                asks: one.asks,
+            });
+            Ok((stored.collect(), None))
+        }
+        Err(error) => {
+            let what = chain(&error).join(": ");
+            Ok((Vec::new(), Some(Refusal { kind: RefusalKind::Database, what })))
+        }
+    }
+}
+
+/// What the migration will ask where its text tells, else what the profile knows that it may ask.
+pub(super) fn questions(
+    app: &App,
+    request: &PlanRequest<'_>,
+    pending: &[PendingMigration],
+) -> Vec<Question> {
+    if pending.is_empty() {
         return Vec::new();
     }
     let runs = |step: &&MigrateStep| step.when.holds(&app.layout, &request.release.layout);
-    let prompts = app.profile.migrate.iter().filter(runs).flat_map(|step| &step.prompts);
-    let known = prompts.map(|prompt| Question {
+    let prompts: Vec<&PromptRule> =
+        app.profile.migrate.iter().filter(runs).flat_map(|step| &step.prompts).collect();
+    let asked: Vec<&str> = pending.iter().filter_map(|one| one.asks.as_deref()).collect();
+    if !asked.is_empty() {
+        return asked.into_iter().map(|text| foretold(text, request, &prompts)).collect();
+    }
+    let known = prompts.into_iter().map(|prompt| Question {
         pattern: prompt.pattern.as_str().to_owned(),
         answered_by: Some("profile".to_owned()),
         answer: Some(prompt.answer.clone()),
@@ -103,6 +144,20 @@ pub(super) fn questions(app: &App, request: &PlanRequest<'_>, pending: bool) -> 
         fails: false,
     });
     typed.chain(known).collect()
+}
+
+/// A question that will come, and who answers it.
+fn foretold(text: &str, request: &PlanRequest<'_>, prompts: &[&PromptRule]) -> Question {
+    let fits = |pattern: &String| Regex::new(pattern).is_ok_and(|regex| regex.is_match(text));
+    let typed = request.answered.iter().any(fits);
+    let rule = prompts.iter().find(|rule| rule.pattern.is_match(text)).filter(|_| !typed);
+    let by = if typed { Some("typed") } else { rule.map(|_| "profile") };
+    Question {
+        pattern: text.trim_end().to_owned(),
+        answered_by: by.map(str::to_owned),
+        answer: rule.map(|rule| rule.answer.clone()),
+        fails: rule.is_some_and(|rule| rule.fails),
+    }
 }
 
 /// How the site is shut, one line a switch.
