@@ -196,7 +196,7 @@ pub(super) fn open(
 ) -> Result<Box<dyn Database>, Failure> {
     let scratch_dir = cx.directories.state()?.join("scratch");
     file::create_dirs(&scratch_dir, 0o700).map_err(|error| cannot_make(&scratch_dir, &error))?;
-    Ok(database::open(name, address, &OpenOptions { prefix, scratch_dir })?)
+    Ok(database::open(name, address, &OpenOptions { prefix, ..OpenOptions::new(scratch_dir) })?)
 }
 
 pub(super) fn cannot_make(dir: &std::path::Path, error: &std::io::Error) -> Failure {

@@ -82,13 +82,22 @@ pub enum Proof {
 }
 
 /// What belongs to opening a database beside its address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct OpenOptions {
     /// Only tables whose names begin with this belong to the application. A dump refuses a schema
     /// that holds others; a restore leaves them alone.
     pub prefix: Option<String>,
     /// Where an image is built: a directory that only we can read, on a disk with space for it.
     pub scratch_dir: PathBuf,
+    /// How long a lock is waited for, before the holder is named and we give up.
+    pub lock_wait_s: u64,
+}
+
+impl OpenOptions {
+    /// The usual options: a whole schema, and 30 s for a lock.
+    pub fn new(scratch_dir: PathBuf) -> Self {
+        Self { prefix: None, scratch_dir, lock_wait_s: 30 }
+    }
 }
 
 /// The value of one written counter of the server, and the sessions of the application's account.

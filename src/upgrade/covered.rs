@@ -136,7 +136,7 @@ pub(super) fn databases(
 ) -> Result<Vec<Box<dyn Database>>, UpgradeError> {
     let open = |one: &crate::app::credentials::AppDatabase| {
         let prefix = Some(one.prefix.clone()).filter(|prefix| !prefix.is_empty());
-        let options = OpenOptions { prefix, scratch_dir: scratch_dir.to_owned() };
+        let options = OpenOptions { prefix, ..OpenOptions::new(scratch_dir.to_owned()) };
         database::open(&one.name, &one.address, &options).map_err(UpgradeError::from)
     };
     app.databases.iter().map(open).collect()

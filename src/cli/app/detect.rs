@@ -87,7 +87,7 @@ fn logins(cx: &Context<'_>, sighting: &Sighting) -> Vec<Result<(), String>> {
     let Ok(app) = &sighting.app else { return Vec::new() };
     let scratch_dir = cx.directories.state().cloned().unwrap_or_default();
     let log_in = |one: &crate::app::credentials::AppDatabase| {
-        let options = OpenOptions { prefix: None, scratch_dir: scratch_dir.clone() };
+        let options = OpenOptions::new(scratch_dir.clone());
         let opened = database::open(&one.name, &one.address, &options);
         opened.and_then(|mut opened| opened.identity()).map(drop).map_err(|e| e.to_string())
     };

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use super::session::{Purpose, Session, code_in, text};
+use super::session::{Door, Purpose, Session, code_in, text};
 use super::text::literal;
-use crate::database::{Activity, DatabaseError, MySqlAddress};
+use crate::database::{Activity, DatabaseError};
 use crate::os::clock;
 
 /// How long ended sessions may take to be gone: their last statement is undone first.
@@ -16,41 +16,62 @@ const GONE: Duration = Duration::from_secs(30);
 const NO_SUCH_THREAD: u16 = 1094;
 
 /// Looks at the account's other sessions and at what moves when rows are written.
-pub(super) fn look(address: &MySqlAddress) -> Result<Activity, DatabaseError> {
-    let mut session = Session::open(address, Purpose::Read)?;
-    let sessions = sessions(&mut session, address)?;
+pub(super) fn look(door: &Door) -> Result<Activity, DatabaseError> {
+    let mut session = door.open(Purpose::Read)?;
+    let sessions = sessions(&mut session, door)?;
+    let mut written = status(&mut session, "GLOBAL")?;
     // Our own part, which is that of this connection, is taken off.
-    let counters = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Handler_write', 'Handler_update', \
-                    'Handler_delete', 'Com_create_table', 'Com_alter_table', 'Com_drop_table', \
-                    'Com_truncate', 'Com_rename_table')";
-    let mut written = status(&mut session, counters)?;
-    let own = status(&mut session, &counters.replace("GLOBAL", "SESSION"))?;
+    let own = status(&mut session, "SESSION")?;
     for (name, value) in &mut written {
         *value = value.saturating_sub(own.get(name).copied().unwrap_or(0));
     }
     Ok(Activity { sessions, written })
 }
 
-fn status(session: &mut Session, sql: &str) -> Result<BTreeMap<String, u64>, DatabaseError> {
-    let rows = session.rows("read the server's counters", sql)?;
+fn status(session: &mut Session, whose: &str) -> Result<BTreeMap<String, u64>, DatabaseError> {
+    let sql = format!("SHOW {whose} STATUS WHERE Variable_name REGEXP '^(Com|Handler)_'");
+    let rows = session.rows("read the server's counters", &sql)?;
     let pairs = rows.into_iter().filter_map(|row| {
         let mut cells = row.into_iter().map(text);
-        Some((cells.next()?, cells.next()?.parse().ok()?))
+        let name = cells.next().filter(|name| is_writing(name))?;
+        Some((name, cells.next()?.parse().ok()?))
     });
     Ok(pairs.collect())
+}
+
+/// Whether a counter moves when something is written. Rows alone would not do: MyISAM empties a
+/// table without touching one.
+fn is_writing(counter: &str) -> bool {
+    const ROWS: [&str; 3] = ["Handler_write", "Handler_update", "Handler_delete"];
+    const STATEMENTS: [&str; 11] = [
+        "insert",
+        "update",
+        "delete",
+        "replace",
+        "load",
+        "call_procedure",
+        "create",
+        "alter",
+        "drop",
+        "truncate",
+        "rename",
+    ];
+    let statement = counter.strip_prefix("Com_").filter(|name| !name.starts_with("show_"));
+    ROWS.contains(&counter)
+        || statement.is_some_and(|name| STATEMENTS.iter().any(|word| name.starts_with(word)))
 }
 
 /// Sessions of the account that use the schema, or none yet.
 fn sessions(
     session: &mut Session,
-    address: &MySqlAddress,
+    door: &Door,
 ) -> Result<Vec<crate::database::Session>, DatabaseError> {
     let schema = session.value("ask for the schema", "SELECT DATABASE()")?;
     let sql = format!(
         "SELECT ID, CONCAT(USER, '@', HOST), COMMAND, TIME, STATE \
          FROM information_schema.PROCESSLIST WHERE USER = {} AND ID <> {} \
          AND COMMAND <> 'Killed' AND (DB = {} OR DB IS NULL)",
-        literal(&address.user),
+        literal(&door.address.user),
         session.id(),
         literal(&schema),
     );
@@ -69,11 +90,11 @@ fn sessions(
 }
 
 /// Ends those sessions and waits until they are gone.
-pub(super) fn end(address: &MySqlAddress) -> Result<(), DatabaseError> {
-    let mut session = Session::open(address, Purpose::Read)?;
+pub(super) fn end(door: &Door) -> Result<(), DatabaseError> {
+    let mut session = door.open(Purpose::Read)?;
     let begun = clock::stopwatch();
     loop {
-        let others = sessions(&mut session, address)?;
+        let others = sessions(&mut session, door)?;
         if others.is_empty() {
             return Ok(());
         }

@@ -7,16 +7,11 @@ use crate::database::DatabaseError;
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 
 /// Turns a lock that was not granted in time into an error that names the likely holder.
-pub(super) fn explain(
-    error: DatabaseError,
-    session: &mut Session,
-    wanted: &str,
-    waited_s: u64,
-) -> DatabaseError {
+pub(super) fn explain(error: DatabaseError, session: &mut Session, wanted: &str) -> DatabaseError {
     if code_in(&error) != Some(LOCK_WAIT_TIMEOUT) {
         return error;
     }
-    let blocker = likely(session);
+    let (blocker, waited_s) = (likely(session), session.lock_wait_s());
     DatabaseError::LockTimeout { wanted: wanted.to_owned(), waited_s, blocker }
 }
 

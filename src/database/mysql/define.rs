@@ -2,13 +2,20 @@
 
 use super::blocker::explain;
 use super::definition::{Moved, move_trigger, move_view};
-use super::session::{LOCK_WAIT_S, Session, code_in};
+use super::session::{Session, code_in};
 use super::text::{name, push_hex, qualified};
 use crate::database::state::{Trigger, View};
 use crate::database::{DatabaseError, ObjectKind};
 
 /// No such table, an invalid view: what a view says whose base is not there yet.
 const NOT_THERE_YET: [u16; 3] = [1146, 1356, 1054];
+
+/// MariaDB calls it a deadlock when it meets a backup of somebody else while it defines something
+/// on a table without transactions. The statement was not run.
+pub(super) const DEADLOCK: u16 = 1213;
+
+/// How often such a statement is sent.
+const TRIES: u32 = 10;
 
 /// A connection that drops and creates in one schema.
 pub(super) struct Definer<'a> {
@@ -28,9 +35,15 @@ impl Definer<'_> {
         of: &str,
         sql: &str,
     ) -> Result<(), DatabaseError> {
-        let done = self.session.run(&format!("{doing} {kind} {of}"), sql);
+        let (doing, mut tries) = (format!("{doing} {kind} {of}"), 1);
+        let done = loop {
+            match self.session.run(&doing, sql) {
+                Err(why) if code_in(&why) == Some(DEADLOCK) && tries < TRIES => tries += 1,
+                done => break done,
+            }
+        };
         let wanted = format!("the lock on {kind} {of}");
-        done.map_err(|why| explain(why, self.session, &wanted, LOCK_WAIT_S))
+        done.map_err(|why| explain(why, self.session, &wanted))
     }
 
     pub(super) fn drop(&mut self, kind: ObjectKind, of: &str) -> Result<(), DatabaseError> {

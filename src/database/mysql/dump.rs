@@ -11,7 +11,7 @@ use super::catalog::{Catalog, Scope};
 use super::objects::records;
 use super::rights::Rights;
 use super::server::{self, Server};
-use super::session::{Purpose, Session, code_in};
+use super::session::{Door, Purpose, Session, code_in};
 use super::sink::{Sink, Storing};
 use super::survey::{Readings, Survey};
 use super::{facts, refuse};
@@ -20,32 +20,31 @@ use crate::database::rows::CUT_TARGET;
 use crate::database::state::{
     Id, OBJECTS_PER_PAGE, ObjectPage, ObjectRecord, Root, SchemaRecord, VERSION, encode,
 };
-use crate::database::{
-    Consistency, DatabaseError, DatabaseKind, DatabaseState, Fact, MySqlAddress,
-};
+use crate::database::{Consistency, DatabaseError, DatabaseKind, DatabaseState, Fact};
 use crate::monitor::Monitor;
 use crate::repository::Writer;
 
 /// How often a dump is begun anew when definitions change under it.
 const TRIES: u32 = 3;
 
-/// What the server says when a table was altered after the snapshot began.
-const TABLE_DEFINITION_CHANGED: u16 = 1412;
+/// What the server says of a table that was altered or dropped since its definition was read: the
+/// definition has changed, no such column, no such table, its change is under way.
+const CHANGED: [u16; 4] = [1412, 1054, 1146, 1684];
 
-/// Dumps the schema at `address` into the repository.
+/// Dumps the schema behind `door` into the repository.
 pub(super) fn dump(
-    address: &MySqlAddress,
+    door: &Door,
     scope: &Scope,
     writer: &Writer<'_>,
     monitor: &dyn Monitor,
 ) -> Result<DatabaseState, DatabaseError> {
-    let mut session = Session::open(address, Purpose::Read)?;
+    let mut session = door.open(Purpose::Read)?;
     let server = Server::ask(&mut session)?;
     let schema = session.value("ask for the schema", "SELECT DATABASE()")?;
     see_everything(&mut session, &schema)?;
     let hashers = Hashers::of(writer.repository());
     let survey = Survey {
-        address,
+        door,
         server: &server,
         hashers: &hashers,
         cut_target: CUT_TARGET,
@@ -58,7 +57,7 @@ pub(super) fn dump(
         refuse::judge(&before, &server, &scope.prefix)?;
         let wanted: Vec<_> = before.tables.iter().collect();
         let (readings, consistency) = match survey.run(&before, &wanted, || Storing::into(writer)) {
-            Err(why) if code_in(&why) == Some(TABLE_DEFINITION_CHANGED) => {
+            Err(why) if code_in(&why).is_some_and(|code| CHANGED.contains(&code)) => {
                 changed = Some("a table".to_owned());
                 continue;
             }

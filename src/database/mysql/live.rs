@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use super::catalog::{Catalog, Scope, TableInfo};
 use super::objects::records;
 use super::server::Server;
-use super::session::{Purpose, Session};
+use super::session::{Door, Purpose};
 use super::sink::Hashing;
 use super::survey::{Readings, Survey};
+use crate::database::DatabaseError;
 use crate::database::fingerprint::Hashers;
 use crate::database::state::{ObjectRecord, SchemaRecord};
-use crate::database::{DatabaseError, MySqlAddress};
 use crate::monitor::Monitor;
 use crate::repository::Repository;
 
 /// A live schema, looked at on one connection.
 pub(super) struct Live<'a> {
-    pub(super) address: &'a MySqlAddress,
+    pub(super) door: &'a Door,
     pub(super) repository: &'a Repository,
     pub(super) hashers: &'a Hashers,
     /// How the state was read, so that this is read alike.
@@ -43,7 +43,7 @@ impl Found {
 impl Live<'_> {
     /// Reads definitions only.
     pub(super) fn definitions(&self) -> Result<Found, DatabaseError> {
-        let mut session = Session::open(self.address, Purpose::Read)?;
+        let mut session = self.door.open(Purpose::Read)?;
         let server = Server::ask(&mut session)?;
         let name = session.value("ask for the schema", "SELECT DATABASE()")?;
         let scope = Scope { prefix: self.schema.prefix.clone() };
@@ -59,7 +59,7 @@ impl Live<'_> {
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<(), DatabaseError> {
         let survey = Survey {
-            address: self.address,
+            door: self.door,
             server: &found.server,
             hashers: self.hashers,
             cut_target: self.schema.cut_target,

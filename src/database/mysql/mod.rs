@@ -32,7 +32,7 @@ use std::path::Path;
 use catalog::Scope;
 use live::Live;
 use server::Server;
-use session::{Purpose, Session};
+use session::{Door, Purpose};
 use stored::{Stored, spellings};
 
 use crate::database::fingerprint::Hashers;
@@ -48,14 +48,15 @@ use crate::repository::{ChunkId, Repository, Writer};
 #[derive(Debug)]
 pub(super) struct MySql {
     name: String,
-    address: MySqlAddress,
+    door: Door,
     scope: Scope,
 }
 
 impl MySql {
     pub(super) fn new(name: String, address: &MySqlAddress, options: &OpenOptions) -> Self {
         let scope = Scope { prefix: options.prefix.clone().unwrap_or_default() };
-        Self { name, address: address.clone(), scope }
+        let door = Door { address: address.clone(), lock_wait_s: options.lock_wait_s };
+        Self { name, door, scope }
     }
 }
 
@@ -69,11 +70,11 @@ impl Database for MySql {
     }
 
     fn address(&self) -> String {
-        self.address.to_string()
+        self.door.address.to_string()
     }
 
     fn identity(&mut self) -> Result<String, DatabaseError> {
-        let mut session = Session::open(&self.address, Purpose::Read)?;
+        let mut session = self.door.open(Purpose::Read)?;
         let server = Server::ask(&mut session)?;
         server::identity(&mut session, &server)
     }
@@ -83,7 +84,7 @@ impl Database for MySql {
         writer: &Writer<'_>,
         monitor: &dyn Monitor,
     ) -> Result<DatabaseState, DatabaseError> {
-        dump::dump(&self.address, &self.scope, writer, monitor)
+        dump::dump(&self.door, &self.scope, writer, monitor)
     }
 
     fn fingerprint(
@@ -94,7 +95,7 @@ impl Database for MySql {
         let stored = Stored::open(repository, state)?;
         let hashers = Hashers::of(repository);
         let live = Live {
-            address: &self.address,
+            door: &self.door,
             repository,
             hashers: &hashers,
             schema: &stored.schema,
@@ -109,7 +110,7 @@ impl Database for MySql {
         state: &ChunkId,
         monitor: &dyn Monitor,
     ) -> Result<Fingerprint, DatabaseError> {
-        restore::restore(&self.address, repository, state, monitor)
+        restore::restore(&self.door, repository, state, monitor)
     }
 
     fn prove(
@@ -148,11 +149,11 @@ impl Database for MySql {
     }
 
     fn activity(&mut self) -> Result<Activity, DatabaseError> {
-        activity::look(&self.address)
+        activity::look(&self.door)
     }
 
     fn end_sessions(&mut self) -> Result<(), DatabaseError> {
-        activity::end(&self.address)
+        activity::end(&self.door)
     }
 
     fn read(
@@ -161,7 +162,7 @@ impl Database for MySql {
         columns: &[&str],
         matching: &[Where<'_>],
     ) -> Result<Option<Vec<Vec<Value>>>, DatabaseError> {
-        table::read(&self.address, table, columns, matching)
+        table::read(&self.door, table, columns, matching)
     }
 
     fn write(
@@ -171,7 +172,7 @@ impl Database for MySql {
         value: Option<&[u8]>,
         matching: &[Where<'_>],
     ) -> Result<u64, DatabaseError> {
-        table::write(&self.address, table, column, value, matching)
+        table::write(&self.door, table, column, value, matching)
     }
 }
 

@@ -8,13 +8,13 @@ use mysql::Value;
 use mysql::prelude::Queryable;
 
 use super::catalog::TableInfo;
-use super::session::{Purpose, Session};
+use super::session::{Door, Purpose, Session};
 use super::sink::Sink;
 use super::text::{name, qualified};
+use crate::database::DatabaseError;
 use crate::database::fingerprint::{Hashers, RowSum};
 use crate::database::rows::{Cell, Cutter, RowCodec};
 use crate::database::state::{ChunkRef, Id, REFS_PER_LIST, encode_refs};
-use crate::database::{DatabaseError, MySqlAddress};
 use crate::monitor::{Counter, Monitor};
 use crate::os::crash::{CrashPoint, reach};
 
@@ -31,7 +31,7 @@ pub(super) struct Reading {
 
 /// What all readings of one run share.
 pub(super) struct Task<'a> {
-    pub(super) address: &'a MySqlAddress,
+    pub(super) door: &'a Door,
     pub(super) schema: &'a str,
     pub(super) hashers: &'a Hashers,
     pub(super) cut_target: u32,
@@ -72,7 +72,7 @@ pub(super) fn read(
         bytes: 0,
         row_bytes_max: 0,
     };
-    match stream(task.address, session, sql, |row| reader.take(codec, &key, row)) {
+    match stream(task.door, session, sql, |row| reader.take(codec, &key, row)) {
         Ok(()) => reader.end(),
         Err(Failed::Ours(why)) => Err(why),
         Err(Failed::Server(why)) => Err(session.failed(&format!("read table {}", table.name), why)),
@@ -86,7 +86,7 @@ enum Failed {
 
 /// Hands every row of a result to `take`, one at a time.
 fn stream(
-    address: &MySqlAddress,
+    door: &Door,
     session: &mut Session,
     sql: String,
     mut take: impl FnMut(&[Value]) -> Result<(), DatabaseError>,
@@ -97,7 +97,7 @@ fn stream(
         let row = row.map_err(Failed::Server)?;
         if let Err(why) = take(&row.unwrap()) {
             // Letting go of the result would read it to its end, which may be hours away.
-            if let Ok(mut other) = Session::open(address, Purpose::Read) {
+            if let Ok(mut other) = door.open(Purpose::Read) {
                 other.end_query_of(id);
             }
             return Err(Failed::Ours(why));

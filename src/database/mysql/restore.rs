@@ -21,11 +21,11 @@ use super::definition::with_counter;
 use super::live::{Found, Live};
 use super::load::{self, load};
 use super::plan::{Plan, Side, plan, same_definition};
-use super::session::{Purpose, Session};
+use super::session::{Door, Purpose, Session};
 use super::stored::Stored;
 use crate::database::fingerprint::Hashers;
 use crate::database::state::{ObjectRecord, Table, Trigger, View};
-use crate::database::{DatabaseError, Fingerprint, MySqlAddress, ObjectKind};
+use crate::database::{DatabaseError, Fingerprint, ObjectKind};
 use crate::monitor::Monitor;
 use crate::os::crash::{CrashPoint, reach};
 use crate::repository::{ChunkId, Repository};
@@ -33,16 +33,16 @@ use crate::repository::{ChunkId, Repository};
 /// How many connections load rows at once.
 const LOADERS: usize = 2;
 
-/// Makes the schema at `address` what `state` holds; the fingerprint of what is there then.
+/// Makes the schema behind `door` what `state` holds; the fingerprint of what is there then.
 pub(super) fn restore(
-    address: &MySqlAddress,
+    door: &Door,
     repository: &Repository,
     state: &ChunkId,
     monitor: &dyn Monitor,
 ) -> Result<Fingerprint, DatabaseError> {
     let stored = Stored::open(repository, state)?;
     let hashers = Hashers::of(repository);
-    let live = Live { address, repository, hashers: &hashers, schema: &stored.schema, monitor };
+    let live = Live { door, repository, hashers: &hashers, schema: &stored.schema, monitor };
     let mut found = live.definitions()?;
     let wanted = Wanted::read(&stored, &found.catalog.schema)?;
     let same = same_definition(&stored.objects, &found.objects);
@@ -53,7 +53,7 @@ pub(super) fn restore(
         Side { objects: &found.objects, trigger_tables: &trigger_tables },
     );
     if plan != Plan::default() {
-        act(address, &stored, &wanted, &plan, &found, monitor)?;
+        act(door, &stored, &wanted, &plan, &found, monitor)?;
     }
     let now = live.all()?;
     compare(&stored.objects, &now.objects)?;
@@ -104,7 +104,7 @@ impl Wanted {
 }
 
 fn act(
-    address: &MySqlAddress,
+    door: &Door,
     stored: &Stored<'_>,
     wanted: &Wanted,
     plan: &Plan,
@@ -112,14 +112,14 @@ fn act(
     monitor: &dyn Monitor,
 ) -> Result<(), DatabaseError> {
     let schema = found.catalog.schema.as_str();
-    let mut session = Session::open(address, Purpose::Define)?;
+    let mut session = door.open(Purpose::Define)?;
     let mut definer = Definer { session: &mut session, schema, origin: &stored.schema.name };
     let (charset, collation) = (&stored.schema.charset, &stored.schema.collation);
     if plan.schema {
         definer.set_defaults(charset, collation)?;
     }
     clear(&mut definer, plan)?;
-    load_tables(address, stored, plan, found, monitor)?;
+    load_tables(door, stored, plan, found, monitor)?;
     for (table, mark) in &plan.counters {
         definer.set_counter(table, *mark)?;
     }
@@ -150,7 +150,7 @@ fn clear(definer: &mut Definer<'_>, plan: &Plan) -> Result<(), DatabaseError> {
 
 /// Creates and loads tables, several at once, the largest first.
 fn load_tables(
-    address: &MySqlAddress,
+    door: &Door,
     stored: &Stored<'_>,
     plan: &Plan,
     found: &Found,
@@ -173,10 +173,7 @@ fn load_tables(
         while let Some(record) = next() {
             let sessions = match &mut sessions {
                 Some(sessions) => sessions,
-                none => none.insert((
-                    Session::open(address, Purpose::Define)?,
-                    Session::open(address, Purpose::Load)?,
-                )),
+                none => none.insert((door.open(Purpose::Define)?, door.open(Purpose::Load)?)),
             };
             load_table(&task, record, sessions)?;
         }

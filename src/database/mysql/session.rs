@@ -10,10 +10,6 @@ use secrecy::ExposeSecret;
 use super::text::name;
 use crate::database::{DatabaseError, MySqlAddress};
 
-/// How long we wait for a lock. The server's default is a day, and a waiting `FLUSH TABLES WITH
-/// READ LOCK` stops every writer behind it.
-pub(super) const LOCK_WAIT_S: u64 = 30;
-
 /// Where servers keep their socket when nothing else is said; `localhost` means the first of them.
 const SOCKETS: [&str; 4] = [
     "/run/mysqld/mysqld.sock",
@@ -25,6 +21,15 @@ const SOCKETS: [&str; 4] = [
 /// The largest packet that we take from the server, so that none makes us run out of memory.
 /// A row beyond it ends the dump by name, for hardly a server would take it back.
 const PACKET_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The way to the schema: whoever holds it can connect.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    pub(super) address: MySqlAddress,
+    /// How long we wait for a lock. The server's default is a day, and a waiting `FLUSH TABLES WITH
+    /// READ LOCK` stops every writer behind it.
+    pub(super) lock_wait_s: u64,
+}
 
 /// What a connection is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,24 +46,27 @@ pub(super) enum Purpose {
 pub(super) struct Session {
     conn: Conn,
     address: String,
+    lock_wait_s: u64,
 }
 
 /// A row of a small result, as the server spelled it.
 pub(super) type Texts = Vec<Option<Vec<u8>>>;
 
-impl Session {
+impl Door {
     /// Connects, and fixes everything that a server or an account may have set otherwise.
-    pub(super) fn open(address: &MySqlAddress, purpose: Purpose) -> Result<Self, DatabaseError> {
-        let shown = address.to_string();
+    pub(super) fn open(&self, purpose: Purpose) -> Result<Session, DatabaseError> {
+        let (address, shown) = (&self.address, self.address.to_string());
         if !address.is_local() {
             return Err(DatabaseError::NotLocal { address: shown });
         }
         let conn = Conn::new(options(address)).map_err(|why| refused(&shown, address, why))?;
-        let mut session = Self { conn, address: shown };
+        let mut session = Session { conn, address: shown, lock_wait_s: self.lock_wait_s };
         session.settle(purpose)?;
         Ok(session)
     }
+}
 
+impl Session {
     fn settle(&mut self, purpose: Purpose) -> Result<(), DatabaseError> {
         let doing = "set up the connection";
         match purpose {
@@ -94,8 +102,8 @@ impl Session {
         self.run(
             doing,
             &format!(
-                "SET SESSION lock_wait_timeout = {LOCK_WAIT_S}, \
-                 innodb_lock_wait_timeout = {LOCK_WAIT_S}"
+                "SET SESSION lock_wait_timeout = {0}, innodb_lock_wait_timeout = {0}",
+                self.lock_wait_s
             ),
         )?;
         // An account may be limited; our statements are as long as its tables are large.
@@ -147,6 +155,11 @@ impl Session {
             (code, cells.next().unwrap_or_default())
         };
         Ok(rows.into_iter().map(one).collect())
+    }
+
+    /// How long this connection waits for a lock.
+    pub(super) fn lock_wait_s(&self) -> u64 {
+        self.lock_wait_s
     }
 
     /// The server's number for this connection.

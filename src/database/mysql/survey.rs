@@ -8,11 +8,11 @@ use std::thread;
 use super::catalog::{Catalog, TableInfo};
 use super::read::{self, Reading, Task};
 use super::server::Server;
-use super::session::Session;
+use super::session::{Door, Session};
 use super::sink::Sink;
 use super::{point, text};
 use crate::database::fingerprint::Hashers;
-use crate::database::{Consistency, DatabaseError, MySqlAddress, ObjectKind};
+use crate::database::{Consistency, DatabaseError, ObjectKind};
 use crate::monitor::Monitor;
 
 /// How many connections read rows at once: a server needs a core for each.
@@ -20,7 +20,7 @@ const READERS: usize = 2;
 
 /// What is read, and how.
 pub(super) struct Survey<'a> {
-    pub(super) address: &'a MySqlAddress,
+    pub(super) door: &'a Door,
     pub(super) server: &'a Server,
     pub(super) hashers: &'a Hashers,
     pub(super) cut_target: u32,
@@ -40,7 +40,7 @@ impl Survey<'_> {
         wanted: &[&TableInfo],
         sink: impl Fn() -> S + Sync,
     ) -> Result<(Readings, Consistency), DatabaseError> {
-        let point = point::open(self.address, self.server, catalog, READERS)?;
+        let point = point::open(self.door, self.server, catalog, READERS)?;
         let (mut moving, still): (Vec<_>, Vec<_>) =
             wanted.iter().copied().partition(|table| table.is_transactional());
         // The largest first, from the end, so that no worker is left alone with it.
@@ -48,7 +48,7 @@ impl Survey<'_> {
         let queue = Mutex::new(moving);
         let stop = AtomicBool::new(false);
         let task = Task {
-            address: self.address,
+            door: self.door,
             schema: &catalog.schema,
             hashers: self.hashers,
             cut_target: self.cut_target,

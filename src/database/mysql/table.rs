@@ -3,19 +3,19 @@
 use mysql::prelude::Queryable;
 use mysql::{Params, Row};
 
-use super::session::{Purpose, Session, code_in};
+use super::session::{Door, Purpose, code_in};
 use super::text::name;
-use crate::database::{DatabaseError, MySqlAddress, ROWS_READ_MAX, Value, Where};
+use crate::database::{DatabaseError, ROWS_READ_MAX, Value, Where};
 
 const NO_SUCH_TABLE: u16 = 1146;
 
 pub(super) fn read(
-    address: &MySqlAddress,
+    door: &Door,
     table: &str,
     columns: &[&str],
     matching: &[Where<'_>],
 ) -> Result<Option<Vec<Vec<Value>>>, DatabaseError> {
-    let mut session = Session::open(address, Purpose::Read)?;
+    let mut session = door.open(Purpose::Read)?;
     let wanted: Vec<_> =
         columns.iter().map(|column| format!("CAST({} AS BINARY)", name(column))).collect();
     let (condition, values) = condition(matching);
@@ -42,13 +42,13 @@ pub(super) fn read(
 }
 
 pub(super) fn write(
-    address: &MySqlAddress,
+    door: &Door,
     table: &str,
     column: &str,
     value: Option<&[u8]>,
     matching: &[Where<'_>],
 ) -> Result<u64, DatabaseError> {
-    let mut session = Session::open(address, Purpose::Define)?;
+    let mut session = door.open(Purpose::Define)?;
     let (condition, values) = condition(matching);
     let doing = format!("write table {table}");
     // Counted apart: the server's own count leaves out rows that had the value already.

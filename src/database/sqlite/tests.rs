@@ -42,7 +42,7 @@ impl World {
     }
 
     fn database(&self) -> Box<dyn Database> {
-        let options = OpenOptions { prefix: None, scratch_dir: self.dir.path().join("scratch") };
+        let options = OpenOptions::new(self.dir.path().join("scratch"));
         database::open("main", &Address::Sqlite(self.path()), &options).unwrap()
     }
 
