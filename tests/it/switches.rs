@@ -55,7 +55,7 @@ impl Site {
 
     fn with<T>(&self, act: impl FnOnce(&mut Hands<'_>) -> T) -> T {
         let trampoline = Trampoline::of(Path::new(env!("CARGO_BIN_EXE_snap")));
-        let options = OpenOptions { prefix: None, scratch_dir: self.dir.path().to_owned() };
+        let options = OpenOptions::new(self.dir.path().to_owned());
         let one = &self.app.databases[0];
         let open = database::open(&one.name, &one.address, &options).expect("it is there");
         let mut databases: Vec<Box<dyn Database>> = vec![open];
