@@ -276,10 +276,11 @@ fn path_of(bytes: &[u8]) -> Result<Option<TreePath>, BadPath> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
-    #[test]
-    fn an_annex_survives_being_stored() {
+    fn full() -> Annex {
         let inside = TreePath::parse(b"a/b").unwrap();
         let path = Some(inside.clone());
         let flags = InodeFlags { immutable: true, append_only: false };
@@ -292,11 +293,27 @@ mod tests {
             mount_points: [inside.clone()].into(),
             caches: [inside].into(),
         };
-        let annex = Annex {
+        Annex {
             roots: [("root".to_owned(), root)].into(),
             users: [(33, "www-data".to_owned())].into(),
             groups: BTreeMap::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn layout_1_stays_these_bytes_for_ever() {
+        let mut hex = String::new();
+        for byte in full().encode() {
+            write!(hex, "{byte:02x}").unwrap();
+        }
+        let text = include_str!("RECORD.md").split("```annex").nth(1).unwrap();
+        let golden: String = text.split("```").next().unwrap().split_whitespace().collect();
+        assert_eq!(hex, golden);
+    }
+
+    #[test]
+    fn an_annex_survives_being_stored() {
+        let annex = full();
         let raw = annex.encode();
         assert_eq!(Annex::decode(&raw), Some(annex));
         for end in 0..raw.len() {

@@ -83,7 +83,8 @@ impl Mark {
     /// The mark of an inode that was read after `stat`; `began` is when the walk began.
     pub fn new(stat: &Stat, began: Stamp) -> Self {
         let (mtime, ctime, inode, links) = (stat.mtime, stat.ctime, stat.inode, stat.links);
-        Self { mtime, ctime, inode, links, is_racy: mtime >= began || ctime >= began }
+        let is_racy = is_young(mtime, began) || is_young(ctime, began);
+        Self { mtime, ctime, inode, links, is_racy }
     }
 
     /// The mark of an entry that is not looked at.
@@ -104,6 +105,12 @@ impl Mark {
             && entry.kind.size().is_none_or(|size| size == stat.size)
             && entry.kind.file_kind() == Some(stat.kind)
     }
+}
+
+/// Whether a change right after the walk began could carry the same stamp. File systems that count
+/// in whole seconds, or in pairs of them, show no nanoseconds.
+fn is_young(stamp: Stamp, began: Stamp) -> bool {
+    if stamp.nanos == 0 { stamp.secs.saturating_add(2) >= began.secs } else { stamp >= began }
 }
 
 impl From<Stamp> for Mtime {

@@ -82,6 +82,13 @@ fn a_file_that_changed_in_the_same_tick_is_marked() {
 }
 
 #[test]
+fn whole_seconds_are_young_for_longer() {
+    let at = |secs, nanos| Stamp { secs, nanos };
+    assert!(is_young(at(10, 0), at(11, 500)) && !is_young(at(10, 0), at(13, 0)));
+    assert!(is_young(at(10, 7), at(10, 7)) && !is_young(at(10, 7), at(10, 8)));
+}
+
+#[test]
 fn any_difference_in_stat_counts() {
     let stat = stat();
     let (entry, mark) = (entry(&stat), Mark::new(&stat, Stamp::default()));
