@@ -11,6 +11,7 @@ mod command;
 mod config;
 mod confirm;
 mod context;
+mod demo;
 mod diff;
 mod directories;
 mod dump;
@@ -22,11 +23,12 @@ mod history;
 mod init;
 mod key;
 mod ls;
-mod migrate_sql;
 mod output;
 mod panic;
+mod plan;
 mod progress;
 mod recover;
+mod release;
 mod render;
 mod repair;
 mod restore;
@@ -41,6 +43,7 @@ mod suggest;
 mod text;
 mod transaction;
 mod unlock;
+mod upgrade;
 mod usage;
 mod version;
 
@@ -49,6 +52,7 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
+use crate::app::sql_files;
 use crate::os::crash;
 use crate::os::process;
 use crate::upgrade::Signals;
@@ -64,9 +68,8 @@ static SIGNALS: Signals = Signals::new();
 /// Parses what was typed, does it, says how it went, and returns the exit code.
 pub fn run(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
     let typed: Vec<OsString> = typed.into_iter().collect();
-    // A child on its way to become another program: it shall do nothing else on the way.
-    if typed.get(1).is_some_and(|verb| verb == process::GATE_VERB) {
-        return ExitCode::from(process::gate(&typed[2..]));
+    if let Some(exit) = child(&typed) {
+        return exit;
     }
     let environment = Environment::read();
     let parsed = command::tree()
@@ -86,6 +89,20 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     ExitCode::from(exit.code())
+}
+
+/// Children of ours, before anything else is set up: one on its way to become another program,
+/// and one that is an application's migrator. No help names these verbs.
+fn child(typed: &[OsString]) -> Option<ExitCode> {
+    let [_, verb, rest @ ..] = typed else { return None };
+    if verb == process::GATE_VERB {
+        return Some(ExitCode::from(process::gate(rest)));
+    }
+    if verb == sql_files::MIGRATE_VERB {
+        let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+        return Some(ExitCode::from(sql_files::migrate(rest, &mut input, &mut output)));
+    }
+    None
 }
 
 fn end(cx: &Context<'_>, result: Result<Exit, Failure>) -> Exit {
@@ -126,11 +143,13 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         Verb::Check(args) => check::run(cx, args),
         Verb::Repair { verb } => repair::run(cx, verb),
         Verb::Key { verb } => key::run(cx, verb),
+        Verb::Plan(args) => plan::run(cx, args),
+        Verb::Upgrade(args) => upgrade::run(cx, args),
         Verb::Rollback(args) => rollback::run(cx, args),
         Verb::Recover(args) => recover::run(cx, args),
         Verb::History(args) => history::run(cx, args),
         Verb::Show(args) => show::run(cx, args),
-        Verb::MigrateSql(args) => migrate_sql::run(cx, args),
+        Verb::Demo(args) => demo::run(cx, args),
         Verb::Help(args) => help::run(cx, args),
         Verb::Explain(args) => explain::run(cx, args),
         Verb::Version(args) => Ok(version::run(cx, args)),
@@ -153,11 +172,13 @@ impl Verb {
             | Self::Restore(_)
             | Self::Repair { .. }
             | Self::Key { .. }
+            | Self::Plan(_)
+            | Self::Upgrade(_)
             | Self::Rollback(_)
             | Self::Recover(_)
             | Self::History(_)
             | Self::Show(_)
-            | Self::MigrateSql(_)
+            | Self::Demo(_)
             | Self::Help(_)
             | Self::Explain(_)
             | Self::Version(_) => false,
@@ -178,11 +199,13 @@ impl Verb {
             Self::Check(_) => "check",
             Self::Repair { .. } => "repair",
             Self::Key { .. } => "key",
+            Self::Plan(_) => "plan",
+            Self::Upgrade(_) => "upgrade",
             Self::Rollback(_) => "rollback",
             Self::Recover(_) => "recover",
             Self::History(_) => "history",
             Self::Show(_) => "show",
-            Self::MigrateSql(_) => "migrate-sql",
+            Self::Demo(_) => "demo",
             Self::Help(_) => "help",
             Self::Explain(_) => "explain",
             Self::Version(_) => "version",

@@ -4,16 +4,27 @@
 //! does, so the first signal ends the run. Inside one the first signal asks it to stop safely and
 //! the second insists; SIGHUP (an ssh session that drops) never stops it.
 
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Incoming;
 
+use crate::os::file;
 use crate::upgrade::{Signals, Stage};
 
 use super::failure::{Code, Exit, Failure};
 use super::output::Output;
 use super::text::Ink;
+
+/// What is removed before a signal ends the process: the demo's directory.
+static LITTER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has `dir`, which is ours alone, removed if a signal ends the run. Only the first call counts.
+pub(super) fn litter(dir: PathBuf) {
+    LITTER.get_or_init(|| dir);
+}
 
 /// Listens until the process ends.
 ///
@@ -68,6 +79,10 @@ fn answer(signals: &Signals, signal: i32) -> Answer {
 
 #[expect(clippy::exit, reason = "the main thread is busy, and must not go on")]
 fn end(out: &Output, failure: &Failure) {
+    if let Some(dir) = LITTER.get() {
+        // Children die with us, and may write to the last: nothing can be said about it any more.
+        let _ = file::remove_dir_all(dir);
+    }
     out.fail(failure);
     std::process::exit(failure.exit.code().into());
 }

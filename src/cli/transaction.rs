@@ -67,6 +67,16 @@ impl<'a> Place<'a> {
         let key_file = opened.key_file.as_deref();
         Ok(Stand { repository, key_file, ground: self.ground()? })
     }
+
+    /// How children are started.
+    pub(super) fn trampoline(&self) -> &Trampoline {
+        &self.trampoline
+    }
+
+    /// Caches of ours.
+    pub(super) fn cache_dir(&self) -> &std::path::Path {
+        &self.cache_dir
+    }
 }
 
 /// The other applications of this machine: two must not share a root or a schema.

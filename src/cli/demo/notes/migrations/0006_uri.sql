@@ -1,0 +1,2 @@
+INSERT INTO search (note, words) SELECT id, title FROM notes;
+ALTER TABLE notes ADD COLUMN uri TEXT;
