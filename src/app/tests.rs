@@ -225,3 +225,28 @@ fn commands_never_run_as_root() {
         assert_eq!(account.unwrap(), Account::caller());
     }
 }
+
+#[test]
+fn caches_that_the_tree_does_not_cover_are_emptied() {
+    let dir = passbolt();
+    for name in ["models/cake_a", "persistent/b", "views/c", "models/sub/kept", "other/kept"] {
+        write(dir.path(), &format!("app/tmp/cache/{name}"), "x");
+    }
+    write(dir.path(), "app/tmp/logs/error.log", "kept");
+    std::os::unix::fs::symlink(
+        "../../../Config/database.php",
+        dir.path().join("app/tmp/cache/models/link"),
+    )
+    .unwrap();
+    let app = meet("passbolt-v1", dir.path()).unwrap();
+    let live = Live::open(dir.path()).unwrap();
+    let rules = app.areas().unwrap().remove(0).exclusions;
+    let exclusions = crate::tree::Exclusions::compile(rules).unwrap();
+    assert_eq!(purge::purge(&app, &live, &exclusions).unwrap(), 3);
+    for (name, kept) in [("models/cake_a", false), ("models/sub/kept", true), ("other/kept", true)]
+    {
+        assert_eq!(dir.path().join("app/tmp/cache").join(name).exists(), kept, "{name}");
+    }
+    assert!(dir.path().join("app/Config/database.php").exists());
+    assert!(dir.path().join("app/tmp/logs/error.log").exists());
+}

@@ -212,6 +212,9 @@ pub trait Database: Send {
         matching: &[Where<'_>],
     ) -> Result<Option<Vec<Vec<Value>>>, DatabaseError>;
 
+    /// How many rows `table` has; `None` if there is no such table.
+    fn count(&mut self, table: &str) -> Result<Option<u64>, DatabaseError>;
+
     /// Sets one column in the rows that match, in one transaction; says how many matched.
     fn write(
         &mut self,

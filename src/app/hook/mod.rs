@@ -25,12 +25,15 @@ use crate::app::profile::{Expect, PromptRule};
 use crate::monitor::{Monitor, News};
 use crate::os::clock;
 use crate::os::crash::{CrashPoint, reach};
-use crate::os::process::{self, ChildMark, Heard, Launch, Running, Trampoline, Wiring};
+use crate::os::process::{
+    self, CaptureLimits, Captured, ChildMark, Heard, Launch, Running, Trampoline, Waiting, Wiring,
+};
 
 use screen::Screen;
 use verdict::Watch;
 
 pub use redact::{Redactor, names_a_secret};
+pub use screen::plain_lines;
 pub use transcript::Transcript;
 pub use verdict::Failure;
 
@@ -138,19 +141,54 @@ fn launch(
     around: &Around<'_>,
     started: &mut Started<'_>,
 ) -> Result<Running, Failure> {
-    let identity = step.account.map(Account::identity);
     let wiring = if step.prompts.is_empty() { Wiring::Pipes } else { Wiring::Terminal };
-    let mut env = step.env.clone();
+    let order = Order { argv: &step.argv, dir: step.dir, account: step.account, env: &step.env };
+    waiting(&order, wiring, around, started)?.open().map_err(Failure::NotStarted)
+}
+
+/// A short command of the application's, whose output is wanted as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// Program and arguments.
+    pub argv: &'a [OsString],
+    /// Where it starts.
+    pub dir: &'a Path,
+    /// As whom. `None`: as the caller.
+    pub account: Option<&'a Account>,
+    /// What it finds in its environment, beside the path and the transaction.
+    pub env: &'a [(OsString, OsString)],
+}
+
+/// Runs a short command to its end: nothing to read, no terminal, output and errors apart.
+pub fn ask(
+    order: &Order<'_>,
+    limits: CaptureLimits,
+    around: &Around<'_>,
+    started: &mut Started<'_>,
+) -> Result<Captured, Failure> {
+    let waiting = waiting(order, Wiring::Pipes, around, started)?;
+    process::finish(waiting, limits).map_err(Failure::NotStarted)
+}
+
+/// A child behind its gate, whose start is recorded.
+fn waiting(
+    order: &Order<'_>,
+    wiring: Wiring,
+    around: &Around<'_>,
+    started: &mut Started<'_>,
+) -> Result<Waiting, Failure> {
+    let identity = order.account.map(Account::identity);
+    let mut env = order.env.to_vec();
     env.push(("TERM".into(), "dumb".into()));
-    if let Some(account) = step.account {
+    if let Some(account) = order.account {
         env.push(("HOME".into(), account.home.clone().into()));
         env.extend(account.name.iter().map(|name| ("USER".into(), name.into())));
         env.extend(account.name.iter().map(|name| ("LOGNAME".into(), name.into())));
     }
     let waiting = process::start(&Launch {
         trampoline: around.trampoline,
-        argv: &step.argv,
-        dir: step.dir,
+        argv: order.argv,
+        dir: order.dir,
         env: &env,
         identity: identity.as_ref(),
         wiring,
@@ -161,7 +199,7 @@ fn launch(
         waiting.abandon();
         return Err(Failure::NotRecorded(error));
     }
-    waiting.open().map_err(Failure::NotStarted)
+    Ok(waiting)
 }
 
 /// Ends what the child left behind. Anything left is a failure of the step.

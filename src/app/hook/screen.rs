@@ -152,6 +152,14 @@ impl Screen {
     }
 }
 
+/// Output as its reader would see it, line by line.
+pub fn plain_lines(bytes: &[u8]) -> Vec<String> {
+    let mut screen = Screen::default();
+    let mut lines = screen.write(bytes, 0);
+    lines.extend(screen.take_open_line());
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

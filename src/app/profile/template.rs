@@ -21,7 +21,7 @@ enum Piece<'a> {
 }
 
 impl Template {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 

@@ -165,6 +165,10 @@ impl Database for MySql {
         table::read(&self.door, table, columns, matching)
     }
 
+    fn count(&mut self, table: &str) -> Result<Option<u64>, DatabaseError> {
+        table::count(&self.address, table)
+    }
+
     fn write(
         &mut self,
         table: &str,

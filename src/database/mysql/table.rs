@@ -41,6 +41,16 @@ pub(super) fn read(
     Ok(Some(rows.into_iter().map(|row| row.unwrap().into_iter().map(cell).collect()).collect()))
 }
 
+pub(super) fn count(address: &MySqlAddress, table: &str) -> Result<Option<u64>, DatabaseError> {
+    let mut session = Session::open(address, Purpose::Read)?;
+    let counted: Result<Option<u64>, _> =
+        session.conn().query_first(format!("SELECT COUNT(*) FROM {}", name(table)));
+    match counted.map_err(|why| session.failed(&format!("count table {table}"), why)) {
+        Err(why) if code_in(&why) == Some(NO_SUCH_TABLE) => Ok(None),
+        counted => counted,
+    }
+}
+
 pub(super) fn write(
     door: &Door,
     table: &str,

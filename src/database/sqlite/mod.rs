@@ -221,6 +221,10 @@ impl Database for Sqlite {
         table::read(&self.path, table, columns, matching)
     }
 
+    fn count(&mut self, table: &str) -> Result<Option<u64>, DatabaseError> {
+        table::count(&self.path, table)
+    }
+
     fn write(
         &mut self,
         table: &str,

@@ -35,6 +35,17 @@ pub(super) fn read(
     Ok(Some(found))
 }
 
+pub(super) fn count(path: &Path, table: &str) -> Result<Option<u64>, DatabaseError> {
+    let failed = |why| sqlite("count the rows of a table of", path, why);
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    if !exists(&connection, table).map_err(failed)? {
+        return Ok(None);
+    }
+    let sql = format!("SELECT COUNT(*) FROM {}", quoted(table));
+    let counted: i64 = connection.query_row(&sql, [], |row| row.get(0)).map_err(failed)?;
+    Ok(Some(u64::try_from(counted).unwrap_or_default()))
+}
+
 pub(super) fn write(
     path: &Path,
     table: &str,

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 use crate::os::clock;
 
 use super::running::poll;
-use super::{Heard, Launch, LaunchError, Running, Stream, start, strays_of};
+use super::{Heard, Launch, LaunchError, Running, Stream, Waiting, start, strays_of};
 
 /// How long a command may take, and how much it may say.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,12 @@ impl Captured {
 
 /// Runs a command to its end. Whatever it leaves behind is ended too.
 pub fn capture(launch: &Launch<'_>, limits: CaptureLimits) -> Result<Captured, LaunchError> {
-    let mut running = start(launch)?.open()?;
+    finish(start(launch)?, limits)
+}
+
+/// Lets a command through its gate and runs it to its end, as [`capture`] does.
+pub fn finish(waiting: Waiting, limits: CaptureLimits) -> Result<Captured, LaunchError> {
+    let mut running = waiting.open()?;
     let heard = hear_all(&mut running, limits);
     if !matches!(heard, Ok(Captured { status: Some(_), .. })) {
         running.kill();
