@@ -166,7 +166,7 @@ impl Database for MySql {
     }
 
     fn count(&mut self, table: &str) -> Result<Option<u64>, DatabaseError> {
-        table::count(&self.address, table)
+        table::count(&self.door, table)
     }
 
     fn write(

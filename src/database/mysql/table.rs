@@ -41,8 +41,8 @@ pub(super) fn read(
     Ok(Some(rows.into_iter().map(|row| row.unwrap().into_iter().map(cell).collect()).collect()))
 }
 
-pub(super) fn count(address: &MySqlAddress, table: &str) -> Result<Option<u64>, DatabaseError> {
-    let mut session = Session::open(address, Purpose::Read)?;
+pub(super) fn count(door: &Door, table: &str) -> Result<Option<u64>, DatabaseError> {
+    let mut session = door.open(Purpose::Read)?;
     let counted: Result<Option<u64>, _> =
         session.conn().query_first(format!("SELECT COUNT(*) FROM {}", name(table)));
     match counted.map_err(|why| session.failed(&format!("count table {table}"), why)) {
