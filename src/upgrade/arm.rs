@@ -1,11 +1,13 @@
 //! Step 6: what was taken is read back, what is wanted is computed, and the way home is armed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 
 use crate::repository::{ChunkId, PackClass, Repository, WriteOptions, Writer};
 use crate::snapshot::{self, Annex, Root, RootAnnex, Snapshot};
-use crate::tree::{Kind, TreePath};
+use crate::tree::edit::{Edit, edit};
+use crate::tree::read::find;
+use crate::tree::{Kind, Mtime, TreePath};
 
 use super::UpgradeError;
 use super::armed::Armed;
@@ -13,9 +15,11 @@ use super::context::Context;
 use super::course::{Course, Done, done};
 use super::covered::Covered;
 use super::event::{ArmedDatabase, ArmedRecord, ArmedRoot, Label};
+use super::journal::Number;
 use super::merge::{Side, Sides};
 use super::plan::{Aim, Plan, PlannedRelease, PlannedRestore};
 use super::safety::{Home, Taken, try_out};
+use super::services::Services;
 use super::stored::Digest;
 use super::wanted::{self, AppRules};
 use crate::os::crash::{CrashPoint, reach};
@@ -74,22 +78,97 @@ pub(super) fn arm<'c>(
     plan: &Plan,
     covered: &mut Covered,
     taken: &Taken,
+    services: &Services,
 ) -> Result<Done<Ready<'c>>, UpgradeError> {
     let writer = ctx.repository.begin(&WriteOptions::default())?;
     let label = try_out(ctx, covered, &writer, taken, plan)?;
     let home = Home::of(ctx.repository, plan, &taken.snapshot, &ctx.ground.scratch_dir())?;
-    let (roots, theirs) = match &plan.aim {
+    let (mut roots, theirs) = match &plan.aim {
         Aim::Upgrade(release) => for_release(ctx, plan, release, &home, &taken.snapshot, &writer)?,
         Aim::Restore(restore) => {
             (for_restore(ctx.repository, restore, &home, &taken.snapshot)?, Side::new())
         }
     };
+    let switches = match &plan.aim {
+        Aim::Upgrade(_) => Switches { shut: services.files(), earlier: services.files() },
+        Aim::Restore(restore) => {
+            let earlier = match restore.undoes {
+                Some(number) => {
+                    let undone = course.journal.transaction(Number(number))?;
+                    Services::again(&undone, Some(ctx.repository))?.files()
+                }
+                None => Vec::new(),
+            };
+            Switches { shut: services.files(), earlier }
+        }
+    };
+    if let Some(own) = roots.first_mut() {
+        // What was built can be read once it is synced.
+        writer.sync()?;
+        switches.keep_shut(ctx.repository, &writer, &taken.snapshot, own)?;
+    }
     writer.sync()?;
     reach(CrashPoint::WantedStored);
     let record = record(&home, &taken.snapshot, label, &roots)?;
     let armed = Armed::arm(course, ctx.repository, record)?;
     let note = format!("the way back is {}; nothing was changed until here", label.name());
     Ok(done(Ready { armed, home, roots, theirs, lease: Some(writer) }, note))
+}
+
+/// Switches that are files of the application's own root. They are no content: a tree that comes
+/// back must neither open the site before the commit nor leave the traces of having shut it.
+struct Switches {
+    /// What shuts the site now, and stays as it is.
+    shut: Vec<(TreePath, Mtime)>,
+    /// The times that directories had before a switch in them was turned.
+    earlier: Vec<(TreePath, Mtime)>,
+}
+
+impl Switches {
+    fn keep_shut(
+        &self,
+        repository: &Repository,
+        writer: &Writer<'_>,
+        t0: &Snapshot,
+        wanted: &mut WantedRoot,
+    ) -> Result<(), UpgradeError> {
+        let shut_root = t0.root(&wanted.root.label).ok_or_else(|| missing(&wanted.root.label))?;
+        let mut edits = BTreeMap::new();
+        for (path, _) in &self.shut {
+            let is_there = path.parent().is_none_or(|dir| {
+                find(repository, &wanted.root.entry, &dir).is_ok_and(|found| found.is_some())
+            });
+            if let Some(entry) = find(repository, &shut_root.entry, path)?.filter(|_| is_there) {
+                edits.insert(path.clone(), Edit::Put(entry));
+            }
+        }
+        for (path, mtime) in &self.earlier {
+            let dir = path.parent();
+            if let Some(annex) = &mut wanted.annex
+                && let Some(time) = annex.directory_mtimes.get_mut(&dir)
+            {
+                *time = *mtime;
+                continue;
+            }
+            let Some(dir) = dir else {
+                wanted.root.entry.meta.mtime = *mtime;
+                continue;
+            };
+            if let Some(mut entry) = find(repository, &wanted.root.entry, &dir)? {
+                entry.meta.mtime = *mtime;
+                edits.insert(dir, Edit::Put(entry));
+            }
+        }
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let mut bundle = writer.bundle(PackClass::Metadata);
+        let object = edit(repository, &mut bundle, &wanted.root.entry, &edits);
+        // A bundle that is dropped half full makes its run fail, whatever went wrong.
+        bundle.finish()?;
+        wanted.root.entry.kind = Kind::Directory { object: object? };
+        Ok(())
+    }
 }
 
 /// The same merge as the plan's, over T0; a fate that differs ends the upgrade.

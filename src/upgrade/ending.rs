@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::app::App;
+use crate::app::maintenance::Extent;
 use crate::app::profile::HookPoint;
 use crate::monitor::News;
 use crate::os::crash::{CrashPoint, reach};
@@ -13,7 +13,6 @@ use crate::os::{clock, file};
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::{self, Class, converge};
 
-use super::children::Nursery;
 use super::course::{Course, done};
 use super::event::{Cause, Closed, Compared, Ending, Event, Proof, UndoFailed};
 use super::history;
@@ -23,7 +22,7 @@ use super::plan::{Aim, Plan};
 use super::retain::{self, Retired};
 use super::rollback::Stopped;
 use super::safety::tag_of;
-use super::services::Services;
+use super::services::{Services, Turning};
 use super::state::State;
 use super::step::Step;
 use super::stored::Digest;
@@ -114,9 +113,8 @@ pub(super) struct Ended<'a> {
     /// `None` where it cannot be reached: then clean-up waits for the next time.
     pub(super) repository: Option<&'a Repository>,
     pub(super) plan: &'a Plan,
-    pub(super) app: &'a App,
+    pub(super) turning: Turning<'a>,
     pub(super) services: &'a Services,
-    pub(super) nursery: &'a Nursery,
     /// The snapshot of T0, once there is one.
     pub(super) safety: Option<Digest>,
 }
@@ -124,7 +122,7 @@ pub(super) struct Ended<'a> {
 impl Ended<'_> {
     /// After the commit: forward only.
     pub(super) fn committed(
-        &self,
+        &mut self,
         course: &mut Course<'_>,
         findings: Findings,
         keep_shut: bool,
@@ -133,7 +131,7 @@ impl Ended<'_> {
             if keep_shut {
                 return Ok(done((), "left on, as asked"));
             }
-            self.reopen(course)?;
+            self.reopen(course, Extent::SwitchOnly)?;
             Ok(done((), course.quiet_ms().map_or_else(String::new, away)))
         });
         if let Err(error) = reopened {
@@ -154,7 +152,7 @@ impl Ended<'_> {
 
     /// After a proved rollback.
     pub(super) fn rolled_back(
-        &self,
+        &mut self,
         course: &mut Course<'_>,
         cause: Cause,
         error: Option<UpgradeError>,
@@ -174,7 +172,7 @@ impl Ended<'_> {
 
     /// Before anything was changed.
     pub(super) fn untouched(
-        &self,
+        &mut self,
         course: &mut Course<'_>,
         cause: Cause,
         error: Option<UpgradeError>,
@@ -210,11 +208,11 @@ impl Ended<'_> {
         Ok(Outcome::NeedsHands { number, cause, failed, error, safety })
     }
 
-    fn reopen(&self, course: &mut Course<'_>) -> Result<(), UpgradeError> {
+    fn reopen(&mut self, course: &mut Course<'_>, extent: Extent) -> Result<(), UpgradeError> {
         reach(CrashPoint::ReopenBegins);
         let mut tries = 0;
         loop {
-            match self.services.put_back(course, self.nursery) {
+            match self.services.put_back(course, extent, &mut self.turning) {
                 Ok(()) => break,
                 Err(error) if tries == REOPEN_TRIES => return Err(error),
                 Err(_) => tries += 1,
@@ -225,15 +223,15 @@ impl Ended<'_> {
         Ok(())
     }
 
-    fn reopen_told(&self, course: &mut Course<'_>) -> Result<(), UpgradeError> {
+    fn reopen_told(&mut self, course: &mut Course<'_>) -> Result<(), UpgradeError> {
         if !self.services.shut_the_site() {
-            return self.reopen(course);
+            return self.reopen(course, Extent::Exactly);
         }
         let monitor = course.ground.monitor;
         let name = Step::Reopen.name().to_owned();
         monitor.tell(News::StepStarted { number: 0, name: name.clone() });
         let watch = clock::stopwatch();
-        let opened = self.reopen(course);
+        let opened = self.reopen(course, Extent::Exactly);
         let took = watch.elapsed();
         match &opened {
             Ok(()) => {
@@ -251,7 +249,8 @@ impl Ended<'_> {
     /// Hooks after the decision can only be told about.
     fn hooks(&self, course: &mut Course<'_>, at: HookPoint) -> Vec<String> {
         let points = [at, HookPoint::Finally];
-        let ran = points.map(|at| self.nursery.hooks(course, self.app, &self.app.vars, at));
+        let Turning { app, nursery, .. } = &self.turning;
+        let ran = points.map(|at| nursery.hooks(course, app, &app.vars, at));
         ran.into_iter().filter_map(Result::err).map(|error| chain(&error).join(": ")).collect()
     }
 

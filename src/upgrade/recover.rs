@@ -27,6 +27,7 @@ use super::armed::Armed;
 use super::children::{Nursery, end_orphans};
 use super::context::Ground;
 use super::course::{Course, catch};
+use super::covered::databases;
 use super::ending::Ended;
 use super::event::{Cause, CauseKind, Committed, Event, UndoFailed};
 use super::journal::{Journal, JournalError, Transaction};
@@ -35,7 +36,7 @@ use super::outcome::Outcome;
 use super::plan::Plan;
 use super::rollback::undo;
 use super::safety::Home;
-use super::services::Services;
+use super::services::{Services, Turning, needs_repository};
 use super::state::{Resume, State};
 use super::verify::Findings;
 use super::{Number, UpgradeError, chain};
@@ -178,17 +179,21 @@ impl Settling<'_, '_> {
 
     /// Content is untouched: live files tell the truth.
     fn reopen(&self, course: &mut Course<'_>) -> Result<Outcome, UpgradeError> {
-        // Only clean-up, and a switch that was turned, need it.
-        let repository = self.repository(Duration::ZERO).ok();
+        // A switch that was turned needs it; clean-up alone does not wait for it.
+        let repository = if needs_repository(self.transaction)? {
+            Some(self.repository(self.ground.wait)?)
+        } else {
+            self.repository(Duration::ZERO).ok()
+        };
         let app = self.live_app()?;
-        let services = Services::recorded(self.transaction, repository.as_ref())?;
+        let services = Services::again(self.transaction, repository.as_ref())?;
         let nursery = Nursery::of(&app, false);
-        let ended = Ended {
+        let mut databases = databases(&app, &self.ground.scratch_dir())?;
+        let mut ended = Ended {
             repository: repository.as_ref(),
             plan: self.plan,
-            app: &app,
+            turning: Turning { app: &app, databases: &mut databases, nursery: &nursery },
             services: &services,
-            nursery: &nursery,
             safety: None,
         };
         ended.untouched(course, cut_off(course), None)
@@ -199,16 +204,15 @@ impl Settling<'_, '_> {
         let armed = Armed::again(&repository, self.transaction)?;
         let scratch = self.ground.scratch_dir();
         let mut home = Home::of(&repository, self.plan, armed.snapshot(), &scratch)?;
-        let services = Services::recorded(self.transaction, Some(&repository))?;
+        let services = Services::again(self.transaction, Some(&repository))?;
         let nursery = Nursery::of(&home.app, false);
         let cause = self.first_cause(course);
         let undone = undo(course, &repository, &armed, &mut home.covered, &cause);
-        let ended = Ended {
+        let mut ended = Ended {
             repository: Some(&repository),
             plan: self.plan,
-            app: &home.app,
+            turning: home.turning(&nursery),
             services: &services,
-            nursery: &nursery,
             safety: Some(armed.record().safety),
         };
         match undone {
@@ -221,15 +225,15 @@ impl Settling<'_, '_> {
     fn finish(&self, course: &mut Course<'_>) -> Result<Outcome, UpgradeError> {
         let repository = self.repository(self.ground.wait)?;
         let armed = Armed::again(&repository, self.transaction)?;
-        let home = Home::of(&repository, self.plan, armed.snapshot(), &self.ground.scratch_dir())?;
-        let services = Services::recorded(self.transaction, Some(&repository))?;
+        let mut home =
+            Home::of(&repository, self.plan, armed.snapshot(), &self.ground.scratch_dir())?;
+        let services = Services::again(self.transaction, Some(&repository))?;
         let nursery = Nursery::of(&home.app, false);
-        let ended = Ended {
+        let mut ended = Ended {
             repository: Some(&repository),
             plan: self.plan,
-            app: &home.app,
+            turning: home.turning(&nursery),
             services: &services,
-            nursery: &nursery,
             safety: Some(armed.record().safety),
         };
         let proof = self.events().find_map(|event| match event {

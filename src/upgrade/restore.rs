@@ -55,7 +55,8 @@ pub(super) fn verify(
         let monitor = course.ground.monitor;
         let live = digest_like(ctx.repository, &target, sources, memory, monitor)?;
         for root in &live.roots {
-            let same = target.root(&root.label).is_some_and(|wanted| wanted.entry == root.entry);
+            let wanted = ready.roots.iter().find(|wanted| wanted.root.label == root.label);
+            let same = wanted.is_some_and(|wanted| wanted.root.entry == root.entry);
             findings.check(same, || format!("{} is not what the snapshot holds", root.label));
         }
     }

@@ -17,7 +17,7 @@ use super::change::{overwrite, purge};
 use super::children::Nursery;
 use super::context::Context;
 use super::course::{Course, Done, catch, done};
-use super::covered::Covered;
+use super::covered::{Covered, databases};
 use super::ending::Ended;
 use super::event::{Committed, Event, Quiesced, Quiescing};
 use super::journal::JournalError;
@@ -25,7 +25,7 @@ use super::outcome::Outcome;
 use super::plan::{Aim, Plan};
 use super::rollback::undo;
 use super::safety::{take, warm};
-use super::services::Services;
+use super::services::{Services, Turning};
 use super::step::Step;
 use super::stored::Digest;
 use super::verify::Findings;
@@ -84,18 +84,23 @@ impl<'c> Run<'_, 'c> {
         let mut covered = course.step(Step::Preflight, |_| preflight(ctx, app))?;
         course.step(Step::WarmSnapshot, |course| warm(ctx, course, app, &mut covered))?;
         let writer = ctx.repository.begin(&WriteOptions::default())?;
-        self.services = Services::look(app, &mut covered)?;
-        let (services, nursery) = (&self.services, &self.nursery);
-        let safety = Digest::from(writer.snapshot_id());
-        services.keep(&writer)?;
+        let nursery = &self.nursery;
+        let mut turning = Turning { app, databases: &mut covered.databases, nursery };
+        self.services = Services::look(course, &mut turning)?;
+        let services = &self.services;
+        let quiescing = Quiescing {
+            maintenance: services.keep(&writer)?,
+            safety: Some(Digest::from(writer.snapshot_id())),
+        };
         course.step(Step::Quiesce, |course| {
-            quiesce(course, nursery, &mut covered, services, safety)
+            quiesce(course, nursery, app, &mut covered, services, quiescing)
         })?;
         let kept = services.attachments();
         let taken = course.step(Step::SafetySnapshot, |course| {
             take(ctx, course, app, &mut covered, plan, writer, kept)
         })?;
-        course.step(Step::Arm, |course| arm(ctx, course, plan, &mut covered, &taken))
+        let services = &self.services;
+        course.step(Step::Arm, |course| arm(ctx, course, plan, &mut covered, &taken, services))
     }
 
     /// Steps 7 to 12, or the way back.
@@ -156,12 +161,13 @@ impl<'c> Run<'_, 'c> {
         ready: &mut Ready<'c>,
         findings: Findings,
     ) -> Outcome {
-        let ended = Ended {
+        let home = &mut ready.home;
+        let mut ended = Ended {
             repository: Some(self.ctx.repository),
             plan: self.plan,
-            app: self.app,
+            // What the new release made of the configuration is not asked: it worked before.
+            turning: home.turning(&self.nursery),
             services: &self.services,
-            nursery: &self.nursery,
             safety: Some(ready.armed.record().safety),
         };
         ended.committed(course, findings, self.options.keep_maintenance)
@@ -183,16 +189,15 @@ impl<'c> Run<'_, 'c> {
             return Ok(Outcome::Held { number, cause, error: Some(Box::new(error)) });
         }
         self.nursery.heeds_signals = false;
-        let ended = Ended {
-            repository: Some(self.ctx.repository),
-            plan: self.plan,
-            app: &ready.home.app,
-            services: &self.services,
-            nursery: &self.nursery,
-            safety: Some(ready.armed.record().safety),
-        };
         let undone =
             undo(course, self.ctx.repository, &ready.armed, &mut ready.home.covered, &cause);
+        let mut ended = Ended {
+            repository: Some(self.ctx.repository),
+            plan: self.plan,
+            turning: ready.home.turning(&self.nursery),
+            services: &self.services,
+            safety: Some(ready.armed.record().safety),
+        };
         match undone {
             Ok(proof) => ended.rolled_back(course, cause, Some(error), proof),
             Err(stopped) => ended.stuck(course, Some(cause), stopped),
@@ -209,12 +214,12 @@ impl<'c> Run<'_, 'c> {
         }
         self.nursery.heeds_signals = false;
         let cause = course.cause_of(&error);
-        let ended = Ended {
+        let mut databases = databases(self.app, &self.ctx.ground.scratch_dir())?;
+        let mut ended = Ended {
             repository: Some(self.ctx.repository),
             plan: self.plan,
-            app: self.app,
+            turning: Turning { app: self.app, databases: &mut databases, nursery: &self.nursery },
             services: &self.services,
-            nursery: &self.nursery,
             safety: None,
         };
         ended.untouched(course, cause, Some(error))
@@ -255,14 +260,15 @@ fn preflight(ctx: &Context<'_>, app: &App) -> Result<Done<Covered>, UpgradeError
 fn quiesce(
     course: &mut Course<'_>,
     nursery: &Nursery,
+    app: &App,
     covered: &mut Covered,
     services: &Services,
-    safety: Digest,
+    quiescing: Quiescing,
 ) -> Result<Done<()>, UpgradeError> {
-    let maintenance = services.record();
-    course.record(&Event::Quiescing(Quiescing { maintenance, safety: Some(safety) }))?;
+    course.record(&Event::Quiescing(quiescing))?;
     course.shut_since = Some(crate::os::clock::stopwatch());
-    services.shut(course, nursery)?;
+    let mut turning = Turning { app, databases: &mut covered.databases, nursery };
+    services.shut(course, &mut turning)?;
     let databases = quiet::check(covered, services.shut_the_site())?;
     // So that no power cut parts a file from the stat data that is recorded for it.
     covered.sync()?;

@@ -12,11 +12,13 @@ use crate::snapshot::{Memory, Root, Snapshot, Source, Trust, digest_like};
 use crate::tree::Exclusions;
 
 use super::UpgradeError;
+use super::children::Nursery;
 use super::context::Context;
 use super::course::{Course, Done, done};
 use super::covered::{Covered, Naming, databases};
 use super::event::Label;
 use super::plan::{Aim, Plan, PlannedRestore};
+use super::services::Turning;
 
 /// The word by which a transaction's own snapshots are found, whoever looks for them.
 pub(super) fn tag_of(token_hex: &str) -> String {
@@ -173,6 +175,13 @@ impl Home {
         }
         let databases = databases(&app, scratch_dir)?;
         Ok(Self { app, covered: Covered { sources, databases, facts: Vec::new() } })
+    }
+}
+
+impl Home {
+    /// What its switches are turned with.
+    pub(super) fn turning<'a>(&'a mut self, nursery: &'a Nursery) -> Turning<'a> {
+        Turning { app: &self.app, databases: &mut self.covered.databases, nursery }
     }
 }
 

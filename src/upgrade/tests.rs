@@ -49,6 +49,10 @@ purge = ["tmp/*"]
 review = [{ template = "config.php.default", live = "config.php" }]
 [path]
 rule = "same-major"
+[[maintenance]]
+kind = "file"
+file = "lib/shut.flag"
+content = "shut"
 "#;
 
 struct World {
@@ -305,6 +309,7 @@ fn a_good_upgrade_brings_the_release_and_keeps_what_is_the_operators() {
     assert_eq!(read("uploads/deep/picture"), "mine");
     assert!(read("config.php").contains("sqlite"));
     assert_eq!(world.rows(), "1one,2two");
+    assert!(!world.root().join("lib/shut.flag").exists(), "open");
     assert_eq!(world.leftovers(), [""; 0].map(PathBuf::from));
 }
 

@@ -10,7 +10,7 @@ use crate::app::AppError;
 use crate::app::files::CONFIG_BYTES_MAX;
 use crate::os::beneath::Dir;
 use crate::os::meta::{self, At, FileKind, Stamp, Stat};
-use crate::tree::TreePath;
+use crate::tree::{Mtime, TreePath};
 
 use super::{Blobs, Extent};
 
@@ -75,6 +75,13 @@ pub(super) fn look(
 }
 
 impl FileFound {
+    /// Where it is, and the time that its directory had before it was turned.
+    pub(super) fn place(&self) -> Option<(TreePath, Mtime)> {
+        let (secs, nanos) = self.directory_mtime;
+        let path = TreePath::parse(self.path.as_bytes()).ok()?;
+        Some((path, Mtime { secs, nanos }))
+    }
+
     fn failed(&self, source: io::Error) -> AppError {
         AppError::SwitchFailed {
             what: format!("the file {}", self.path),

@@ -17,6 +17,7 @@ use crate::app::profile::Switch;
 use crate::app::{App, AppError};
 use crate::database::Database;
 use crate::os::crash::{CrashPoint, reach};
+use crate::tree::{Mtime, TreePath};
 
 pub use file::FileFound;
 pub use row::RowFound;
@@ -45,6 +46,16 @@ pub struct Hands<'a> {
 pub struct Recorded {
     /// One for each.
     pub switches: Vec<Found>,
+}
+
+impl Recorded {
+    /// The switches that are files: where each is, and the time that its directory had before.
+    pub fn files(&self) -> impl Iterator<Item = (TreePath, Mtime)> {
+        self.switches.iter().filter_map(|found| match found {
+            Found::File(file) => file.place(),
+            Found::Row(_) | Found::Command(_) | Found::Units(_) => None,
+        })
+    }
 }
 
 /// How one switch stood, and all that it takes to turn it.
