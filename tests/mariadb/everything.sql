@@ -124,7 +124,7 @@ CREATE TABLE empty (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY) ENGINE=InnoDB;
 CREATE TABLE compressed (id INT PRIMARY KEY, t TEXT COMPRESSED) ENGINE=InnoDB ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8;
 INSERT INTO compressed SELECT seq, REPEAT('squeeze', seq) FROM seq_1_to_20;
 CREATE TABLE many (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, v CHAR(40), KEY (v)) ENGINE=InnoDB;
-INSERT INTO many (v) SELECT MD5(seq) FROM seq_1_to_30000;
+INSERT INTO many (v) SELECT MD5(seq) FROM seq_1_to_6000;
 
 -- Views: on tables, on views whose names come later, on another schema, with an alias.
 CREATE VIEW z_base AS SELECT id, v FROM many WHERE id < 10;

@@ -41,6 +41,24 @@ fn each_object_that_is_not_carried_yet_is_named() {
 
 #[test]
 #[ignore = "needs MariaDB; bash tests/all.sh runs it"]
+fn what_the_server_itself_cannot_spell_is_refused_and_a_question_mark_is_not() {
+    for column in ["VARCHAR(9) DEFAULT '😀'", "ENUM('a', '😀')", "SET('?', 'x😀')"] {
+        let said = refused(&format!("CREATE TABLE t (c {column}) CHARACTER SET utf8mb4"));
+        assert!(said.contains("column c"), "{column}: {said}");
+    }
+    let world = World::with(
+        "CREATE TABLE t (a VARCHAR(9) DEFAULT '?', b ENUM('?', 'é') DEFAULT '?' NOT NULL, \
+         c VARCHAR(20) DEFAULT (CONCAT('😀', '?')) COMMENT '?') CHARACTER SET utf8mb4",
+    );
+    let state = world.dump();
+    let before = crate::oracle::look(&world.schema);
+    world.run("DROP TABLE t");
+    world.restore(&state).unwrap();
+    crate::oracle::assert_same("question marks", &before, &crate::oracle::look(&world.schema));
+}
+
+#[test]
+#[ignore = "needs MariaDB; bash tests/all.sh runs it"]
 fn all_refusals_are_told_at_once() {
     let said = refused(
         "CREATE PROCEDURE p () SELECT 1; CREATE SEQUENCE s; \

@@ -3,7 +3,7 @@
 use super::blocker::explain;
 use super::definition::{Moved, move_trigger, move_view};
 use super::session::{Session, code_in};
-use super::text::{name, push_hex, qualified};
+use super::text::{literal, name, push_hex, qualified};
 use crate::database::state::{Trigger, View};
 use crate::database::{DatabaseError, ObjectKind};
 
@@ -68,8 +68,10 @@ impl Definer<'_> {
         collation: &str,
     ) -> Result<(), DatabaseError> {
         let sql = format!(
-            "ALTER DATABASE {} CHARACTER SET = {charset} COLLATE = {collation}",
-            name(self.schema)
+            "ALTER DATABASE {} CHARACTER SET = {} COLLATE = {}",
+            name(self.schema),
+            word(charset)?,
+            word(collation)?
         );
         let schema = self.schema.to_owned();
         self.run("change", ObjectKind::Schema, &schema, &sql)
@@ -148,8 +150,10 @@ impl Definer<'_> {
         collation: &str,
     ) -> Result<(), DatabaseError> {
         let sql = format!(
-            "SET SESSION sql_mode = '{sql_mode}', character_set_client = {charset}, \
-             collation_connection = {collation}"
+            "SET SESSION sql_mode = {}, character_set_client = {}, collation_connection = {}",
+            literal(sql_mode),
+            word(charset)?,
+            word(collation)?
         );
         self.session.run("take on the settings of a definition", &sql)
     }
@@ -167,9 +171,19 @@ impl Definer<'_> {
         if let Ok(text) = std::str::from_utf8(text) {
             return self.run(doing, kind, of, text);
         }
-        let mut sql = format!("EXECUTE IMMEDIATE _{charset} ");
+        let mut sql = format!("EXECUTE IMMEDIATE _{} ", word(charset)?);
         push_hex(text, &mut sql);
         self.run(doing, kind, of, &sql)
+    }
+}
+
+/// The name of a character set or collation, which stands in statements without quotes.
+fn word(name: &str) -> Result<&str, DatabaseError> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if !name.is_empty() && name.bytes().all(is_word) {
+        Ok(name)
+    } else {
+        Err(DatabaseError::DamagedState { what: "the name of a character set" })
     }
 }
 

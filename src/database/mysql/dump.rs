@@ -14,7 +14,7 @@ use super::server::{self, Server};
 use super::session::{Door, Purpose, Session, code_in};
 use super::sink::{Sink, Storing};
 use super::survey::{Readings, Survey};
-use super::{facts, refuse};
+use super::{facts, lossy, refuse};
 use crate::database::fingerprint::Hashers;
 use crate::database::rows::CUT_TARGET;
 use crate::database::state::{
@@ -55,6 +55,7 @@ pub(super) fn dump(
     for _ in 0..TRIES {
         let before = Catalog::read(&mut session, &schema, scope)?;
         refuse::judge(&before, &server, &scope.prefix)?;
+        lossy::judge(&mut session, &server, &before)?;
         let wanted: Vec<_> = before.tables.iter().collect();
         let (readings, consistency) = match survey.run(&before, &wanted, || Storing::into(writer)) {
             Err(why) if code_in(&why).is_some_and(|code| CHANGED.contains(&code)) => {

@@ -11,6 +11,7 @@ mod facts;
 mod keys;
 mod live;
 mod load;
+mod lossy;
 mod objects;
 mod plan;
 mod point;

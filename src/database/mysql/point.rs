@@ -181,3 +181,41 @@ fn run(session: &mut Session, wanted: &str, sql: &str) -> Result<(), DatabaseErr
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::mysql::catalog::Scope;
+
+    /// MariaDB has backup stages wherever it has the right to the global lock, so no dump of the
+    /// tests would come to this rung by itself.
+    #[test]
+    #[ignore = "needs MariaDB; bash tests/all.sh runs it"]
+    fn the_global_lock_serves_servers_without_backup_stages() {
+        let socket = std::env::var_os("SNAP_TEST_MYSQL_SOCKET").expect("see tests/all.sh");
+        let address = crate::database::MySqlAddress {
+            host: "localhost".into(),
+            port: 3306,
+            socket: Some(socket.into()),
+            user: "root".into(),
+            password: "".into(),
+            schema: "mysql".into(),
+        };
+        let door = Door { address, lock_wait_s: 10 };
+        let mut session = door.open(Purpose::Read).expect("the server lets us in");
+        let server = Server::ask(&mut session).expect("it has a version");
+        let schema = format!("rungs_{}", std::process::id());
+        let mut make = |sql: String| session.run("prepare", &sql).expect("root may do that");
+        make(format!("CREATE DATABASE {schema}"));
+        make(format!("CREATE TABLE {schema}.a (n INT) ENGINE=InnoDB"));
+        make(format!("CREATE TABLE {schema}.b (n INT) ENGINE=MyISAM"));
+        let catalog = Catalog::read(&mut session, &schema, &Scope::default()).expect("readable");
+        for rung in [Rung::GlobalLock, Rung::TableLocks] {
+            let point = try_rung(rung, &door, &server, &catalog, 2).expect("it has the right");
+            assert_eq!(point.readers.len(), 2);
+            assert!(point.still.is_some());
+            assert_eq!(point.consistency, Consistency::OnePoint);
+        }
+        session.run("clean up", &format!("DROP DATABASE {schema}")).expect("no lock is left");
+    }
+}
