@@ -1,9 +1,11 @@
 //! `snap recover`: settles what was cut off. The journal alone decides in which direction.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::upgrade::state::Resume;
-use crate::upgrade::{self, Decision, Outcome, RecoverRequest};
+use crate::upgrade::{self, Decision, Ground, Outcome, RecoverRequest};
 
 use super::app as apps;
 use super::command::About;
@@ -28,12 +30,15 @@ pub(super) struct Args {
     /// Settle what began on another machine: a clone, or a restored /var
     #[arg(long, help_heading = "Safety")]
     other_machine: bool,
+    /// How long to wait for a repository, key or server that is missing
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, help_heading = "Safety")]
+    wait: u64,
 }
 
 /// Settles every open transaction; exits 0 once all are settled, either way.
 pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let place = Place::new(cx)?;
-    let ground = place.ground()?;
+    let ground = Ground { wait: Duration::from_secs(args.wait), ..place.ground()? };
     let passphrase = secret::named(cx, Which::Existing)?;
     let key_file = cx.global.key_file.as_ref().map(|key| cx.environment.directory.join(key));
     let roots = apps::roots(cx);

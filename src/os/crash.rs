@@ -2,8 +2,8 @@
 //!
 //! `SNAP_CRASH_AT=POINT[:N]` is read by `cli`, parsed by [`Ordered::parse`] and handed down with
 //! [`arm`]; the N-th time [`reach`] meets that point, the process kills itself with SIGKILL, as a
-//! power cut would: no destructor, no flush, no exit handler runs. `SNAP_CRASH_LOG=FILE` only writes
-//! down which points are met.
+//! power cut would: no destructor, no flush, no exit handler runs. `panic@POINT[:N]` panics there
+//! instead. `SNAP_CRASH_LOG=FILE` only writes down which points are met.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -204,9 +204,20 @@ crash_points! {
     ImageRenamed = "image-renamed",
 }
 
+/// What happens at the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// SIGKILL, as a power cut would: nothing of the process runs any more.
+    Kill,
+    /// A panic, as a bug of ours would: a failure like any other.
+    Panic,
+}
+
 /// Where a test wants the process to die: the `hit`-th time `point` is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ordered {
+    /// How.
+    pub death: Death,
     /// The point.
     pub point: CrashPoint,
     /// Counted from 1.
@@ -214,14 +225,19 @@ pub struct Ordered {
 }
 
 impl Ordered {
-    /// Reads `POINT` or `POINT:N`; `None` if there is no such point or N is not a number above 0.
+    /// Reads `POINT` or `POINT:N`, or either after `panic@`; `None` if there is no such point or N
+    /// is not a number above 0.
     pub fn parse(text: &str) -> Option<Self> {
+        let (death, text) = match text.strip_prefix("panic@") {
+            Some(rest) => (Death::Panic, rest),
+            None => (Death::Kill, text),
+        };
         let (name, hit) = match text.split_once(':') {
             Some((name, hit)) => (name, hit.parse().ok().filter(|n| *n > 0)?),
             None => (text, 1),
         };
         let point = *CrashPoint::ALL.iter().find(|point| point.name() == name)?;
-        Some(Self { point, hit })
+        Some(Self { death, point, hit })
     }
 }
 
@@ -251,6 +267,7 @@ pub fn reach(point: CrashPoint) {
     }
     let Some(ordered) = ARMED.get() else { return };
     if ordered.point == point && HITS.fetch_add(1, Ordering::SeqCst) + 1 == ordered.hit {
+        assert!(ordered.death == Death::Kill, "a test ordered this panic, at {}", point.name());
         let _ =
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         // The signal may reach another thread first; this one must do nothing more.
@@ -268,8 +285,14 @@ mod tests {
     fn every_point_is_found_by_its_name() {
         for point in CrashPoint::ALL {
             let parsed = Ordered::parse(point.name());
-            assert_eq!(parsed, Some(Ordered { point: *point, hit: 1 }));
+            assert_eq!(parsed, Some(Ordered { death: Death::Kill, point: *point, hit: 1 }));
         }
+    }
+
+    #[test]
+    fn a_panic_is_ordered_by_its_name() {
+        let parsed = Ordered::parse("panic@renamed:2").map(|o| (o.death, o.hit));
+        assert_eq!(parsed, Some((Death::Panic, 2)));
     }
 
     #[test]

@@ -1,19 +1,16 @@
 //! Step 7: the live tree becomes the wanted one. Step 8: the application's own migration.
 
-use std::collections::BTreeSet;
-
 use crate::app::App;
-use crate::app::files::{Files, Live};
-use crate::os::beneath::Dir;
+use crate::app::files::Live;
+use crate::app::purge;
 use crate::repository::Repository;
 use crate::snapshot::converge::{self, Deletes};
 use crate::snapshot::{Memory, Source, Trust};
-use crate::tree::TreePath;
 
-use super::UpgradeError;
 use super::arm::{MayGo, Ready, WantedRoot};
 use super::armed::Armed;
 use super::course::Course;
+use super::{UpgradeError, chain};
 
 /// Makes one root what is wanted. Only who is armed may.
 pub(super) fn converge_root(
@@ -77,39 +74,13 @@ pub(super) fn overwrite(
     Ok(format!("{written} written, {} removed, {} untouched", total.delete, total.keep))
 }
 
-/// Deletes what the profile purges where the snapshot covers nothing: caches and their like. What
-/// lies there is in no digest, so nothing of it has to come back.
-pub(super) fn purge(
-    _armed: &Armed,
-    course: &Course<'_>,
-    app: &App,
-    source: &Source,
-) -> Result<u64, UpgradeError> {
-    let live = Live::open(&app.root)?;
-    let mut purged = 0;
-    let mut seen = BTreeSet::new();
-    for template in &app.profile.files.purge {
-        let pattern = template.fill_pattern(&app.vars)?;
-        for path in (&live as &dyn Files).matching(&pattern)? {
-            if source.exclusions.is_untouchable(&path)
-                && !source.exclusions.is_database_file(&path)
-                && seen.insert(path.clone())
-            {
-                match remove(live.dir(), &path) {
-                    Ok(()) => purged += 1,
-                    Err(error) => course.warn(format!("{path} could not be purged: {error}")),
-                }
-            }
-        }
-    }
-    Ok(purged)
-}
-
-fn remove(root: &Dir, path: &TreePath) -> std::io::Result<()> {
-    let dir = match path.parent() {
-        Some(parent) => root.open_beneath(parent.as_bytes())?,
-        None => root.again()?,
-    };
-    let stat = dir.stat(path.name())?;
-    dir.remove(path.name(), stat.inode)
+/// Empties what the profile purges where the snapshot covers nothing: caches and their like. Nothing
+/// of it ever has to come back, and what stays behind of it fails nothing.
+pub(super) fn purge(_armed: &Armed, course: &Course<'_>, app: &App, source: &Source) -> usize {
+    let purged =
+        Live::open(&app.root).and_then(|live| purge::purge(app, &live, &source.exclusions));
+    purged.unwrap_or_else(|error| {
+        course.warn(chain(&error).join(": "));
+        0
+    })
 }

@@ -134,7 +134,7 @@ fn hook_command<'a>(
     })
 }
 
-fn started_event(what: &str, mark: &ChildMark) -> Event {
+pub(super) fn started_event(what: &str, mark: &ChildMark) -> Event {
     Event::ChildStarted(ChildStarted {
         what: what.to_owned(),
         pid: mark.process.pid,

@@ -19,6 +19,7 @@ use super::history;
 use super::journal::JournalError;
 use super::outcome::{Finished, Outcome};
 use super::plan::{Aim, Plan};
+use super::probes::{self, Asked};
 use super::retain::{self, Retired};
 use super::rollback::Stopped;
 use super::safety::tag_of;
@@ -162,6 +163,7 @@ impl Ended<'_> {
         if let Err(error) = self.reopen_told(course) {
             return Ok(self.not_reopened(course, Some(cause), error));
         }
+        self.probes(course);
         let mut problems = self.hooks(course, HookPoint::Failed);
         problems.extend(self.clean_up(course, Ending::RolledBack));
         let quiet_ms = course.quiet_ms();
@@ -244,6 +246,37 @@ impl Ended<'_> {
             }
         }
         opened
+    }
+
+    /// How the application is after it was put back: told, and never a reason for anything.
+    fn probes(&mut self, course: &mut Course<'_>) {
+        if self.turning.app.profile.probes.is_empty() {
+            return;
+        }
+        let monitor = course.ground.monitor;
+        let name = "probes".to_owned();
+        monitor.tell(News::StepStarted { number: 0, name: name.clone() });
+        let watch = clock::stopwatch();
+        let told = self.probe(course);
+        let took = watch.elapsed();
+        monitor.tell(match told {
+            Ok(note) => News::StepDone { number: 0, name, took, note },
+            Err(cause) => News::StepFailed { number: 0, name, took, cause },
+        });
+    }
+
+    fn probe(&mut self, course: &mut Course<'_>) -> Result<String, String> {
+        let app = self.turning.app;
+        let layout = app.layout.as_str();
+        let asked =
+            Asked { version: &app.version, layouts: (layout, layout), is_shut: false, skip: &[] };
+        let told = |error: UpgradeError| chain(&error).join(": ");
+        let after = probes::now(course, &mut self.turning, &asked).map_err(told)?;
+        let comparison = probes::worse(course, self.turning.nursery, &after).map_err(told)?;
+        match &comparison.regressions[..] {
+            [] => Ok(format!("{} of {} pass, same as before", comparison.passed, after.len())),
+            worse => Err(worse.join("; ")),
+        }
     }
 
     /// Hooks after the decision can only be told about.

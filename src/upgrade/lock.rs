@@ -107,6 +107,13 @@ fn take(
     Ok(held)
 }
 
+/// Who else holds one of `roots`, without touching any lock.
+pub(super) fn held_by_another(state_dir: &Path, app: &str, roots: &[PathBuf]) -> Option<String> {
+    let other =
+        |root: &&PathBuf| lock::holder(root).is_some_and(|pid| pid != host::this_process().pid);
+    roots.iter().find(other).map(|root| describe(state_dir, app, root))
+}
+
 /// The note if it is the holder's, else what the kernel knows.
 fn describe(state_dir: &Path, app: &str, root: &Path) -> String {
     let holder = lock::holder(root);

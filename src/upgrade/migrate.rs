@@ -36,8 +36,7 @@ pub(super) fn migrate(
     release: &PlannedRelease,
     options: &RunOptions,
 ) -> Result<String, UpgradeError> {
-    let to = AppVersion::parse(&release.version, app.profile.scheme)
-        .map_err(|_| UpgradeError::NoRelease { id: release.version.clone() })?;
+    let to = version_of(app, release)?;
     let vars = app.vars_for(&to, &course.number().to_string());
     nursery.hooks(course, app, &vars, HookPoint::BeforeMigrate)?;
     let live = Live::open(&app.root)?;
@@ -64,6 +63,12 @@ pub(super) fn migrate(
         1 => "1 command".to_owned(),
         many => format!("{many} commands"),
     })
+}
+
+/// The version that a release declared when it was planned.
+pub(super) fn version_of(app: &App, release: &PlannedRelease) -> Result<AppVersion, UpgradeError> {
+    AppVersion::parse(&release.version, app.profile.scheme)
+        .map_err(|_| UpgradeError::NoRelease { id: release.version.clone() })
 }
 
 fn runs(step: &MigrateStep, app: &App, release: &PlannedRelease) -> bool {

@@ -18,6 +18,7 @@ pub mod merge;
 mod migrate;
 mod outcome;
 pub mod plan;
+mod probes;
 #[cfg(test)]
 mod protocol;
 mod quiet;

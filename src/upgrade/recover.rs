@@ -245,9 +245,11 @@ impl Settling<'_, '_> {
             return ended.rolled_back(course, cause, None, proof);
         }
         let findings = self.events().find_map(|event| match event {
-            Event::Committed(Committed { passed, reported, .. }) => {
-                Some(Findings { passed: *passed, reported: reported.clone(), failed: Vec::new() })
-            }
+            Event::Committed(Committed { passed, reported, .. }) => Some(Findings {
+                passed: *passed,
+                reported: reported.clone(),
+                ..Findings::default()
+            }),
             _ => None,
         });
         Ok(ended.committed(course, findings.unwrap_or_default(), false))

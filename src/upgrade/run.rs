@@ -23,12 +23,13 @@ use super::event::{Committed, Event, Quiesced, Quiescing};
 use super::journal::JournalError;
 use super::outcome::Outcome;
 use super::plan::{Aim, Plan};
+use super::probes::{self, Asked};
 use super::rollback::undo;
 use super::safety::{take, warm};
 use super::services::{Services, Turning};
 use super::step::Step;
 use super::stored::Digest;
-use super::verify::Findings;
+use super::verify::{Findings, Upgraded};
 use super::wish::Wish;
 use super::{UpgradeError, migrate, quiet, restore, verify};
 
@@ -57,8 +58,9 @@ pub fn run(
     options: &RunOptions,
 ) -> Result<Outcome, UpgradeError> {
     let app = wish.app();
+    let baseline = |plan: &Plan| baseline(ctx, app, plan, options);
     let Started { mut course, plan, lock: _lock } =
-        begin(ctx, app, plan, || wish.plan(ctx), |_| Ok(serde_json::Value::Null))?;
+        begin(ctx, app, plan, || wish.plan(ctx), baseline)?;
     let nursery = Nursery::of(app, true);
     let mut run = Run { ctx, app, plan: &plan, options, nursery, services: Services::default() };
     let ready = match catch(|| run.prepare(&mut course)) {
@@ -131,9 +133,7 @@ impl<'c> Run<'_, 'c> {
             // What was wanted is on the disk; its objects may become garbage.
             ready.lease = None;
             let purged = match &plan.aim {
-                Aim::Upgrade(_) => {
-                    purge(&ready.armed, course, app, &ready.home.covered.sources[0])?
-                }
+                Aim::Upgrade(_) => purge(&ready.armed, course, app, &ready.home.covered.sources[0]),
                 Aim::Restore(_) => 0,
             };
             Ok(done((), if purged == 0 { note } else { format!("{note}, {purged} purged") }))
@@ -148,7 +148,9 @@ impl<'c> Run<'_, 'c> {
         })?;
         course.changing_step(Step::Verify, &[], |course| match &plan.aim {
             Aim::Upgrade(release) => {
-                verify::upgrade(ctx, course, nursery, ready, plan, app, release)
+                let shut = self.services.shut_the_site();
+                let upgraded = Upgraded { ctx, nursery, plan, app, release, shut, options };
+                verify::upgrade(course, ready, &upgraded)
             }
             Aim::Restore(aim) => restore::verify(ctx, course, ready, aim),
         })
@@ -226,6 +228,27 @@ impl<'c> Run<'_, 'c> {
     }
 }
 
+/// How the application is before anything is done.
+fn baseline(
+    ctx: &Context<'_>,
+    app: &App,
+    plan: &Plan,
+    options: &RunOptions,
+) -> Result<serde_json::Value, UpgradeError> {
+    let layout = match &plan.aim {
+        Aim::Upgrade(release) => &release.layout,
+        Aim::Restore(_) => &app.layout,
+    };
+    let asked = Asked {
+        version: &app.version,
+        layouts: (&app.layout, layout),
+        is_shut: false,
+        skip: &options.skip_probes,
+    };
+    let mut databases = databases(app, &ctx.ground.scratch_dir())?;
+    Ok(probes::stored(&probes::before(&ctx.ground, app, &mut databases, &asked)?))
+}
+
 const fn is_uncertain(error: &UpgradeError) -> bool {
     matches!(error, UpgradeError::Journal(JournalError::Uncertain { .. }))
 }
@@ -240,7 +263,7 @@ fn commit(
     course.last_step(Step::Commit, |course| {
         ready.home.covered.sync()?;
         course.record_patiently(&Event::Committed(Committed {
-            probes: serde_json::Value::Null,
+            probes: findings.probes.clone(),
             passed: findings.passed,
             reported: findings.reported.clone(),
         }))?;

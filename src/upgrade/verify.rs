@@ -13,7 +13,10 @@ use super::course::{Course, Done, done};
 use super::merge::{Fate, Fates, Owner, Shape, Side, Verdict};
 use super::plan::review::keys;
 use super::plan::{Plan, PlannedRelease, texts};
+use super::probes::{self, Asked};
+use super::run::RunOptions;
 use super::safety::Home;
+use super::services::Turning;
 use super::wanted::{self, AppRules};
 use super::{UpgradeError, migrate};
 
@@ -26,6 +29,8 @@ pub(super) struct Findings {
     pub(super) failed: Vec<String>,
     /// Each is told, and fails nothing.
     pub(super) reported: Vec<String>,
+    /// What the probes said, as the journal keeps it.
+    pub(super) probes: serde_json::Value,
 }
 
 impl Findings {
@@ -123,28 +128,66 @@ fn rewritten(
     }
 }
 
+/// What was upgraded, and how it is judged.
+pub(super) struct Upgraded<'a> {
+    pub(super) ctx: &'a Context<'a>,
+    pub(super) nursery: &'a Nursery,
+    pub(super) plan: &'a Plan,
+    /// As it was met before.
+    pub(super) app: &'a App,
+    pub(super) release: &'a PlannedRelease,
+    /// Whether we keep the site shut.
+    pub(super) shut: bool,
+    pub(super) options: &'a RunOptions,
+}
+
 /// Step 9 of an upgrade.
 pub(super) fn upgrade(
-    ctx: &Context<'_>,
     course: &mut Course<'_>,
-    nursery: &Nursery,
     ready: &mut Ready<'_>,
-    plan: &Plan,
-    app: &App,
-    release: &PlannedRelease,
+    upgraded: &Upgraded<'_>,
 ) -> Result<Done<Findings>, UpgradeError> {
-    let ground = &course.ground;
+    let Upgraded { ctx, nursery, plan, app, release, .. } = upgraded;
     let (armed, home) = (&ready.armed, &ready.home);
-    let mut findings = files(ground, ctx.repository, armed, home, &plan.fates(), &ready.theirs)?;
+    let fates = plan.fates();
+    let mut findings = files(&course.ground, ctx.repository, armed, home, &fates, &ready.theirs)?;
     let declared = migrate::declared_version(app)?;
     findings.check(declared == release.version, || {
         format!("the files declare {declared}, not {}", release.version)
     });
     for what in migrate::still_pending(course, nursery, ready, app)? {
-        findings.check(false, || what);
+        findings.failed.push(what);
     }
-    findings.passed += 1;
+    health(course, ready, upgraded, &mut findings)?;
     let findings = findings.settle()?;
     let note = format!("{} checks passed", findings.passed);
     Ok(done(findings, note))
+}
+
+/// Only what got worse fails; what was red is told.
+fn health(
+    course: &mut Course<'_>,
+    ready: &mut Ready<'_>,
+    upgraded: &Upgraded<'_>,
+    findings: &mut Findings,
+) -> Result<(), UpgradeError> {
+    let Upgraded { nursery, app, release, shut, options, .. } = upgraded;
+    let version = migrate::version_of(app, release)?;
+    let asked = Asked {
+        version: &version,
+        layouts: (&app.layout, &release.layout),
+        is_shut: *shut,
+        skip: &options.skip_probes,
+    };
+    // The commands of the application run on what is there now; the databases are those of T0.
+    let databases = &mut ready.home.covered.databases;
+    let mut turning = Turning { app, databases, nursery };
+    let after = probes::now(course, &mut turning, &asked)?;
+    let comparison = probes::worse(course, nursery, &after)?;
+    findings.passed += u32::try_from(comparison.passed).unwrap_or(u32::MAX);
+    findings.failed.extend(comparison.regressions);
+    findings.reported.extend(comparison.red_before);
+    findings.reported.extend(comparison.skipped);
+    findings.probes = probes::stored(&after);
+    Ok(())
 }

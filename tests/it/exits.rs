@@ -143,7 +143,7 @@ fn exit_21_the_repository_is_missing_when_it_must_undo() {
     let away = world.path("repository-elsewhere");
     std::fs::rename(world.repository(), &away).expect("ours");
     let damaged = site.fingerprint();
-    let run = world.snap(["recover", "--wait", "1s"]).exits(21);
+    let run = world.snap(["recover", "--wait", "1"]).exits(21);
     assert!(
         run.to_string().contains(&world.repository().display().to_string()),
         "the place is named: {run}"
@@ -223,10 +223,17 @@ fn exit_30_an_application_that_nobody_knows() {
 
 #[test]
 fn exit_70_a_bug() {
-    let world = World::new();
-    let mut command = world.command(["snapshots"]);
-    command.env("SNAP_CRASH_AT", "panic");
-    world.start_command(command).end().exits(70);
+    let (world, site) = World::with_notes();
+    let before = site.fingerprint();
+    let run = world.snap_dying_at("panic@before-begun", upgrade("1.3.2")).exits(70);
+    assert!(run.to_string().contains("bug"), "{run}");
+    unchanged(&site, &before, "no application was changed");
+    world.snap(["recover"]).ok();
+    // After the first change a bug is a failure like any other: put back.
+    let (world, site) = World::with_notes();
+    let before = site.fingerprint();
+    world.snap_dying_at("panic@after-child-started", upgrade("1.3.2")).exits(20);
+    unchanged(&site, &before, "put back");
 }
 
 #[test]

@@ -23,6 +23,11 @@ pub(crate) fn upgrade(version: &str) -> Vec<std::ffi::OsString> {
     ]
 }
 
+/// `snap plan` for the same.
+pub(crate) fn plan(version: &str) -> Vec<std::ffi::OsString> {
+    args!["plan", "--app", "notes", "--from-dir", release(version), "--base", release("1.1.0")]
+}
+
 /// Fails unless the site is exactly as `before`.
 #[track_caller]
 pub(crate) fn unchanged(site: &Notes, before: &(crate::oracle::Tree, String), when: &str) {
@@ -173,7 +178,8 @@ fn a_core_file_edited_by_hand_stops_the_upgrade_until_somebody_decides() {
 fn a_core_file_edited_by_hand_that_the_release_leaves_alone_is_kept_and_reported() {
     let (world, site) = World::with_notes();
     edit(site.root.join("lib/same.php"), "true", "'ours'");
-    world.snap(upgrade("1.3.2")).ok().says("lib/same.php");
+    world.snap(plan("1.3.2")).ok().says("lib/same.php   yours stays");
+    world.snap(upgrade("1.3.2")).ok();
     assert!(read(site.root.join("lib/same.php")).contains("'ours'"));
 }
 
@@ -215,12 +221,19 @@ fn a_major_release_wants_to_be_allowed() {
         release("1.1.0"),
         "--yes"
     ];
+    let allowed = || {
+        go.iter().cloned().chain(args!["--allow-major", "--confirm", "notes"]).collect::<Vec<_>>()
+    };
+    // The vendor knows no way across majors: a flag alone does not make one.
+    world.snap(&go).exits(22);
+    world.snap(allowed()).exits(22);
+    unchanged(&site, &before, "refused");
+    let profile = world.path("config/apps.d/notes.toml");
+    edit(&profile, "[[maintenance]]", "[path]\nrule = \"any\"\n[[maintenance]]");
     world.snap(&go).exits(22).says("--allow-major");
     unchanged(&site, &before, "refused");
-    let allowed = go.into_iter().chain(args!["--allow-major", "--confirm", "notes"]);
-    let run = world.snap(allowed.collect::<Vec<_>>());
-    // The built-in profile has no path across majors; a flag alone does not make one.
-    assert!([0, 22].contains(&run.code()), "{run}");
+    world.snap(allowed()).ok();
+    assert_eq!(read(site.root.join("VERSION")), "2.0.0\n");
 }
 
 #[test]

@@ -41,7 +41,6 @@ fn a_plan_changes_nothing_and_starts_nothing_of_the_application() {
         "1.3.2",
         "MINOR",
         "config.php.default",
-        "mail.php.default",
         "0003_uri",
         "0004_statistics",
         "lib/old.php",

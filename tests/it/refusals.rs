@@ -74,7 +74,8 @@ fn an_ordinary_user_upgrades_what_is_wholly_theirs() {
     let before = site.fingerprint();
     run(upgrade("1.4.0")).exits(20);
     unchanged(&site, &before, "put back");
-    run(upgrade("1.3.2")).ok().says("boot");
+    run(crate::notes_upgrade::plan("1.3.2")).ok().says("not recovered at boot");
+    run(upgrade("1.3.2")).ok();
     if is_root() {
         // One file of somebody else, and it could not be put back: refused.
         fs::write(site.root.join("data/foreign"), "root's").expect("ours");
@@ -191,7 +192,9 @@ fn a_file_linked_outside_the_root_is_never_changed_in_place() {
     );
     let outside = |tree: &crate::oracle::Tree| {
         let line = tree.0.lines().find(|line| line.starts_with("\"outside-twin.php\""));
-        line.expect("it is there").to_owned()
+        let line = line.expect("it is there");
+        // That it is linked at all is no matter of the link's.
+        line.split(" linked with").next().unwrap_or(line).to_owned()
     };
     let before = site.fingerprint();
     for version in ["1.4.0", "1.3.2"] {
@@ -227,7 +230,8 @@ fn a_live_link_where_the_release_has_a_directory_is_kept_and_reported() {
     fs::rename(site.root.join("public"), &elsewhere).expect("ours");
     std::os::unix::fs::symlink(&elsewhere, site.root.join("public")).expect("ours");
     let target = tree(&elsewhere, Skip::default());
-    world.snap(upgrade("1.3.2")).says("public");
+    world.snap(crate::notes_upgrade::plan("1.3.2")).ok().says("public   target not covered");
+    world.snap(upgrade("1.3.2")).ok();
     assert!(fs::symlink_metadata(site.root.join("public")).expect("ours").is_symlink());
     same(&target.0, &tree(&elsewhere, Skip::default()).0, "the link's target is not covered");
 }

@@ -25,6 +25,8 @@ const LIMITS: CaptureLimits =
 pub(super) struct House {
     /// All of it.
     pub(super) root: PathBuf,
+    /// Where the releases were unpacked: in the first house.
+    releases: PathBuf,
     /// This binary.
     trampoline: Trampoline,
     /// The database of a fresh installation.
@@ -61,10 +63,15 @@ impl House {
     /// Makes the directory; what is in it is as private as its owner needs.
     pub(super) fn build(temp: &Path, owner: Option<Owner>) -> Result<Self, Failure> {
         let root = temp.join(format!("snap-demo-{}", ObjectId::random().short()));
+        Self::at(root, owner)
+    }
+
+    fn at(root: PathBuf, owner: Option<Owner>) -> Result<Self, Failure> {
         // Another account runs the migration and must be able to pass through, not to look.
         let mode = if owner.is_some() { 0o711 } else { 0o700 };
         file::create_dir(&root, mode).map_err(|error| cannot("create", &root, &error))?;
-        Ok(Self { root, trampoline: Trampoline::own(), database: Vec::new(), owner })
+        let releases = root.join("releases");
+        Ok(Self { root, releases, trampoline: Trampoline::own(), database: Vec::new(), owner })
     }
 
     /// Fills it: releases, the application, and its profile.
@@ -77,6 +84,21 @@ impl House {
             let place = self.release(version);
             site::unpack(&place, version).map_err(|error| cannot("write", &place, &error))?;
         }
+        self.move_in()
+    }
+
+    /// Another house inside this one, with an application, a repository and a journal of its own.
+    pub(super) fn twin(&self, number: usize) -> Result<Self, Failure> {
+        let twin = Self::at(self.root.join(format!("world-{number}")), self.owner)?;
+        let (releases, database) = (self.releases.clone(), self.database.clone());
+        let twin = Self { releases, database, ..twin };
+        twin.move_in()?;
+        twin.must(0, &["init", "--no-recovery"].map(str::to_owned))?;
+        Ok(twin)
+    }
+
+    /// Installs the application and makes it known.
+    fn move_in(&self) -> Result<(), Failure> {
         self.reset()?;
         let apps_d = self.root.join("config/apps.d");
         let profile = format!(
@@ -104,7 +126,7 @@ impl House {
 
     /// Where a release was unpacked.
     pub(super) fn release(&self, version: &str) -> PathBuf {
-        self.root.join("releases").join(version)
+        self.releases.join(version)
     }
 
     /// Runs `snap` with `arguments` on what is here.
@@ -141,7 +163,7 @@ impl House {
             env: &env,
             identity: None,
             wiring: Wiring::Pipes,
-            token: "demo",
+            token: &self.token(),
         };
         let told = process::capture(&launch, LIMITS).map_err(|error| {
             Failure::new(Code::E0605, "cannot run this program again").because(error.to_string())
@@ -154,6 +176,11 @@ impl House {
         let stderr = String::from_utf8_lossy(&told.err).into_owned();
         let signal = told.status.and_then(|status| status.signal());
         Ok(Ended { code: told.code(), signal, lines, stderr })
+    }
+
+    /// Tells the children of this house from those of another: whatever one leaves is ended.
+    fn token(&self) -> String {
+        self.root.display().to_string()
     }
 
     /// Runs `snap` and wants it to end with `code`.

@@ -10,13 +10,16 @@ mod oracle;
 mod scenes;
 mod site;
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use crate::os::clock;
 
 use super::command::About;
 use super::context::Context;
-use super::failure::{Exit, Failure};
+use super::failure::{Code, Exit, Failure};
 use super::output::Level;
 use super::render;
 use super::text::{self, Ink};
@@ -38,8 +41,8 @@ pub(super) struct Args {
 /// Plays it. Exits 0 only if every identity holds.
 pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let started = clock::stopwatch();
-    let temp = std::env::temp_dir();
-    let mut house = House::build(&temp, nobody(cx))?;
+    let owner = nobody(cx);
+    let mut house = House::build(&temporary(owner)?, owner)?;
     super::signals::litter(house.root.clone());
     let removal = if args.keep { "stays (--keep)" } else { "removed at the end; --keep" };
     cx.out.print(&format!("snap demo: everything in {} ({removal})\n", text::path(&house.root)));
@@ -63,4 +66,16 @@ fn nobody(cx: &Context<'_>) -> Option<Owner> {
     let nobody = || nix::unistd::User::from_name("nobody").ok().flatten();
     let account = cx.environment.is_root.then(nobody).flatten()?;
     Some(Owner { uid: account.uid.as_raw(), gid: account.gid.as_raw() })
+}
+
+/// A temporary directory; one through which another account can pass, if that is needed.
+fn temporary(owner: Option<Owner>) -> Result<PathBuf, Failure> {
+    let passable = |dir: &Path| {
+        let mode = |dir: &Path| dir.metadata().map_or(0, |meta| meta.permissions().mode());
+        dir.is_dir() && (owner.is_none() || dir.ancestors().all(|above| mode(above) & 0o001 != 0))
+    };
+    let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
+    places.into_iter().find(|dir| passable(dir)).ok_or_else(|| {
+        Failure::new(Code::E0602, "no temporary directory can be used").tip("TMPDIR names another")
+    })
 }

@@ -172,7 +172,7 @@ fn grouped(out: &mut String, sign: char, paths: &[&PathText]) {
         let name = if *number == 1 {
             shown(first)
         } else {
-            format!("{}{} ({})", dir, if dir.is_empty() { "" } else { "/" }, count(*number))
+            format!("{}/ ({})", if dir.is_empty() { "." } else { &dir }, count(*number))
         };
         let _ = writeln!(out, "  {sign} {name}");
     }

@@ -12,7 +12,7 @@ use super::super::context::Context;
 use super::super::covered::Covered;
 use super::super::event::Label;
 use super::super::history;
-use super::super::{UpgradeError, chain};
+use super::super::{UpgradeError, chain, lock};
 use super::extent::{Extent, extent};
 use super::gather::can_be_proved;
 use super::{Refusal, RefusalKind, Space};
@@ -94,7 +94,13 @@ fn open_transactions(
         let overlaps = roots
             .into_iter()
             .any(|root| covered.sources.iter().any(|source| overlap(&root.path, &source.path)));
-        if told.header.app == app.name || overlaps {
+        let own: Vec<PathBuf> = covered.sources.iter().map(|source| source.path.clone()).collect();
+        let busy = lock::held_by_another(ctx.ground.state_dir, &told.header.app, &own);
+        if let (true, Some(holder)) = (told.header.app == app.name, busy) {
+            // Whoever works on it will settle it; nobody is to recover under their hands.
+            let what = format!("{} is locked by {holder}", app.name);
+            refusals.push(refusal(RefusalKind::Locked, what));
+        } else if told.header.app == app.name || overlaps {
             let what = format!(
                 "transaction {} of {} is not finished",
                 told.header.number, told.header.app
