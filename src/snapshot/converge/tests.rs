@@ -686,7 +686,10 @@ fn without_root_what_is_lost_is_said() {
     }
     // The tests may lie where nobody may go: nobody runs a copy.
     let copy = world.place.path().join("tests");
-    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    // Copied by a child: a file that we ourselves had open for writing might still be so in a child
+    // that another test starts at the same time, and then could not be run.
+    let mut cp = std::process::Command::new("cp");
+    assert!(cp.arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap().success());
     let mut child = std::process::Command::new(copy);
     child.args(elsewhere(&world, "nobody_restores_and_takes").get_args());
     child.env("SNAP_TEST_PLACE", world.place.path()).uid(65_534).gid(65_534).current_dir("/");
