@@ -289,8 +289,8 @@ fn a_release_comes_from_an_archive_of_every_kind_and_its_checksum_counts() {
                 "passbolt",
                 "--from-archive",
                 archive,
-                "--sha256",
-                sum,
+                "--checksum",
+                format!("sha256:{sum}"),
                 "--base",
                 release("1.1.0"),
                 "--yes"
