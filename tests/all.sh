@@ -129,7 +129,7 @@ SKIP=()
 for name in "${OPEN[@]}"; do SKIP+=(--skip "$name"); done
 suite "unit tests" "$DB" cargo test --locked --lib -- --include-ignored "${SKIP[@]}"
 suite "integration tests" "$DB" cargo test --locked --tests -- --include-ignored "${SKIP[@]}"
-suite "doc tests" "the library" cargo test --locked --doc
+once "doc tests" "the library" cargo test --locked --doc
 . tests/demo.sh
 demo_stage
 
