@@ -42,7 +42,7 @@ pub(super) struct Args {
 /// Makes it.
 pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let location = match unlock::named(cx)? {
-        Some(named) => cx.environment.directory.join(named),
+        Some(named) => unlock::supported(cx, &named)?,
         None => unlock::usual(cx)?,
     };
     let shown = text::path(&location);

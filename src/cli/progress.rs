@@ -23,6 +23,10 @@ const REDRAW_EVERY: Duration = Duration::from_millis(100);
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
+/// So much of a child's words is shown; its transcript has more.
+const CHILD_LINES_MAX: u64 = 1_000;
+const CHILD_COLUMNS_MAX: usize = 500;
+
 /// The monitor of a run that a person or a program watches.
 #[derive(Debug)]
 pub(super) struct Progress<'a> {
@@ -30,6 +34,7 @@ pub(super) struct Progress<'a> {
     started: Instant,
     counts: [AtomicU64; Counter::ALL.len()],
     problems: AtomicU64,
+    child_lines: AtomicU64,
     now: Mutex<Option<Step>>,
 }
 
@@ -48,6 +53,7 @@ impl<'a> Progress<'a> {
             started: clock::stopwatch(),
             counts: [const { AtomicU64::new(0) }; Counter::ALL.len()],
             problems: AtomicU64::new(0),
+            child_lines: AtomicU64::new(0),
             now: Mutex::default(),
         }
     }
@@ -150,6 +156,7 @@ impl<'a> Progress<'a> {
     fn begin(&self, number: u8, name: &str) {
         let step = Step { number, name: name.to_owned(), started: clock::stopwatch() };
         *self.now() = Some(step);
+        self.child_lines.store(0, Ordering::Relaxed);
         if !self.out.redraws() {
             self.out.remark(&format!("   {} ...\n", label(number, name).trim_end()));
         }
@@ -186,6 +193,17 @@ impl<'a> Progress<'a> {
 }
 
 impl Progress<'_> {
+    fn child_said(&self, line: &str) {
+        let line = match self.child_lines.fetch_add(1, Ordering::Relaxed) {
+            0..CHILD_LINES_MAX => text::clip(line, CHILD_COLUMNS_MAX),
+            CHILD_LINES_MAX => "… (it says more; the transcript keeps what fits)".to_owned(),
+            _ => return,
+        };
+        self.out.remark(&format!("      {} {line}\n", Ink::Dim.on('>')));
+        let fields = json!({ "line": line });
+        self.out.message("child_output", Level::Info, &line, fields);
+    }
+
     fn armed(&self, label: &str, snapshot: &str, files: &str, databases: Vec<(String, String)>) {
         // Only what was loaded again and compared may be called so.
         let word = if label == "proved" { "proved (guaranteed)" } else { label };
@@ -232,11 +250,7 @@ impl Monitor for Progress<'_> {
             News::StepFailed { number, name, took, cause } => {
                 self.end(number, &name, took, Err(&cause));
             }
-            News::ChildOutput { line } => {
-                self.out.remark(&format!("      {} {line}\n", Ink::Dim.on('>')));
-                let fields = json!({ "line": line });
-                self.out.message("child_output", Level::Info, &line, fields);
-            }
+            News::ChildOutput { line } => self.child_said(&line),
             News::TransactionStarted { transaction, app, what, steps } => {
                 self.out.speak_of(&transaction);
                 let head = format!("{transaction}  {app} {what}");

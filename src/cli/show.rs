@@ -1,5 +1,7 @@
 //! `snap show T17`: one transaction in full.
 
+use std::path::Path;
+
 use crate::upgrade;
 use crate::upgrade::Number;
 
@@ -8,10 +10,11 @@ use super::context::Context;
 use super::failure::{Code, Exit, Failure};
 use super::output::Level;
 use super::screens::{plan, told};
+use super::text;
 
 pub(super) const ABOUT: About = About {
     name: "show",
-    examples: "snap show T17\nsnap show T17 --plan\nsnap show T17 --json",
+    examples: "snap show T17\nsnap show T17 --step 8\nsnap show T17 --plan\nsnap show T17 --json",
     exits: &[Exit::NeedsHands],
 };
 
@@ -21,6 +24,9 @@ pub(super) struct Args {
     /// As the history shows it; the newest if none is given
     #[arg(value_name = "TXN")]
     txn: Option<String>,
+    /// What the commands of step N printed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=12))]
+    step: Option<u8>,
     /// The plan that it carried out
     #[arg(long)]
     plan: bool,
@@ -37,6 +43,9 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
         None => newest(cx)?,
     };
     let one = upgrade::show(state, number)?;
+    if let Some(step) = args.step {
+        return transcript(cx, &state.join(number.to_string()), number, step);
+    }
     cx.out.message("transaction", Level::Info, &number.to_string(), told::json(&one));
     let shown = one.plan.as_ref().filter(|_| args.plan || args.files);
     if let Some(shown) = shown {
@@ -45,6 +54,22 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     cx.out.print(&told::page(&one));
+    Ok(Exit::Ok)
+}
+
+/// What was kept of the words of a step's children.
+fn transcript(cx: &Context<'_>, dir: &Path, number: Number, step: u8) -> Result<Exit, Failure> {
+    let file = dir.join(format!("step-{step}.log"));
+    let text = std::fs::read(&file).map_err(|error| {
+        let message = format!("step {step} of {number} has left no transcript");
+        Failure::new(Code::E0407, message)
+            .because(error.to_string())
+            .fix(format!("snap show {number}"))
+    })?;
+    let text = String::from_utf8_lossy(&text);
+    cx.out.print(&text);
+    let fields = serde_json::json!({ "step": step, "file": text::path(&file), "text": text });
+    cx.out.message("transcript", Level::Info, &format!("step {step} of {number}"), fields);
     Ok(Exit::Ok)
 }
 

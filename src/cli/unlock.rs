@@ -14,7 +14,7 @@ use super::{suggest, text};
 /// if one is there.
 pub(super) fn location(cx: &Context<'_>) -> Result<PathBuf, Failure> {
     if let Some(named) = named(cx)? {
-        return Ok(cx.environment.directory.join(named));
+        return supported(cx, &named);
     }
     let usual = usual(cx)?;
     if Local::open(&usual).is_ok() {
@@ -23,6 +23,19 @@ pub(super) fn location(cx: &Context<'_>) -> Result<PathBuf, Failure> {
     Err(Failure::new(Code::E0112, "no repository is named")
         .because(format!("and there is none at the usual place, {}", text::path(&usual)))
         .fix("snap init"))
+}
+
+/// The directory that is named; a place that only a later version may reach is no directory.
+pub(super) fn supported(cx: &Context<'_>, named: &Path) -> Result<PathBuf, Failure> {
+    const SCHEMES: [&str; 8] = ["sftp", "s3", "rest", "gs", "azure", "b2", "swift", "rclone"];
+    let scheme = named.to_str().and_then(|text| text.split_once(':')).map(|(scheme, _)| scheme);
+    match scheme.filter(|scheme| SCHEMES.contains(scheme)) {
+        Some(scheme) => {
+            let message = format!("repositories behind {scheme}: are not supported");
+            Err(Failure::new(Code::E0152, message))
+        }
+        None => Ok(cx.environment.directory.join(named)),
+    }
 }
 
 /// The repository that is named somewhere, if any.

@@ -115,6 +115,9 @@ catalogue! {
     E0151, Backend, "the repository is not on a local file system", [],
         "An upgrade's way back must not hang on a network. Keep the repository of upgrades on a \
          local disk.";
+    E0152, Backend, "this kind of storage is not supported", [],
+        "This version keeps repositories in directories: on a local disk, or on a mounted one for \
+         backups.";
     E0160, Space, "not enough space", [],
         "Found before anything was changed. Make room and run it again.";
     E0201, Error, "no such snapshot", ["snap {repo}snapshots"],
@@ -186,11 +189,11 @@ catalogue! {
         "The release changes or drops a file that was edited here, or whose origin is not known. \
          --keep PATH keeps yours, --take PATH takes the release's (yours stays in the safety \
          snapshot), --base gives the pristine old release to compare with.";
-    E0412, RolledBack, "the migration failed", ["snap show {txn}"],
+    E0412, RolledBack, "the migration failed", ["snap show {txn} --step 8"],
         "The application's own migration failed. `snap show` has its output.";
     E0413, RolledBack, "a probe that passed before fails now", ["snap show {txn}"],
         "Success is judged by probes, compared with what they said before the upgrade.";
-    E0414, RolledBack, "the migration asked an unknown question", ["snap show {txn}"],
+    E0414, RolledBack, "the migration asked an unknown question", ["snap show {txn} --step 8"],
         "A question without a rule is never answered. --answer 'REGEX=REPLY' gives one.";
     E0415, RolledBack, "a step took too long", ["snap show {txn}"],
         "The profile limits how long a step may take, and how long it may be silent.";

@@ -141,7 +141,7 @@ fn files(out: &mut String, plan: &Plan, all_files: bool) {
         count(same),
     );
     for (sign, paths) in [('+', &added), ('~', &changed), ('-', &removed)] {
-        if all_files {
+        if all_files || paths.len() <= 2 * LINES_MAX {
             for path in paths {
                 let _ = writeln!(out, "  {sign} {}", shown(path));
             }

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::os::clock;
 
-use super::environment::Environment;
-use super::failure::Failure;
-use super::text::{self, Style};
+use crate::cli::environment::Environment;
+use crate::cli::failure::Failure;
+use crate::cli::text::{self, Style};
 
 /// How loud a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Loudness {
+pub(in crate::cli) enum Loudness {
     /// Warnings, errors and the verdict.
     Quiet,
     /// A line a step, and the summary.
@@ -25,7 +25,7 @@ pub(super) enum Loudness {
 
 /// How grave a JSON line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub(in crate::cli) enum Level {
     /// As it should be.
     Info,
     /// Worth a look.
@@ -36,19 +36,19 @@ pub(super) enum Level {
 
 /// What was asked for on the command line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
+pub(in crate::cli) struct Wish {
     /// One JSON stream instead of text.
-    pub(super) json: bool,
+    pub(in crate::cli) json: bool,
     /// How much is said.
-    pub(super) loudness: Loudness,
+    pub(in crate::cli) loudness: Loudness,
     /// Colour: always, never, or as the terminal allows.
-    pub(super) color: Option<bool>,
+    pub(in crate::cli) color: Option<bool>,
     /// Only ASCII of our own.
-    pub(super) ascii: bool,
+    pub(in crate::cli) ascii: bool,
 }
 
 /// Everything that this run says goes through here.
-pub(super) struct Output {
+pub(in crate::cli) struct Output {
     json: bool,
     loudness: Loudness,
     stdout: Style,
@@ -78,7 +78,7 @@ impl std::fmt::Debug for Output {
 
 impl Output {
     /// As the terminal allows and the caller wishes.
-    pub(super) fn new(environment: &Environment, wish: Wish) -> Self {
+    pub(in crate::cli) fn new(environment: &Environment, wish: Wish) -> Self {
         let dumb = environment.text("TERM") == Some("dumb");
         let forbidden = environment.text("NO_COLOR").is_some() || dumb;
         let forced = environment.is_on("CLICOLOR_FORCE");
@@ -108,7 +108,7 @@ impl Output {
 
     /// Speaks into `stdout` and `stderr` instead: for tests.
     #[cfg(test)]
-    pub(super) fn into_writers(
+    pub(in crate::cli) fn into_writers(
         self,
         stdout: impl Write + Send + 'static,
         stderr: impl Write + Send + 'static,
@@ -122,38 +122,38 @@ impl Output {
     }
 
     /// Whether the one JSON stream is spoken.
-    pub(super) fn is_json(&self) -> bool {
+    pub(in crate::cli) fn is_json(&self) -> bool {
         self.json
     }
 
     /// How loud this run is.
     #[expect(dead_code, reason = "the verbs of transactions need it")]
-    pub(super) fn loudness(&self) -> Loudness {
+    pub(in crate::cli) fn loudness(&self) -> Loudness {
         self.loudness
     }
 
     /// Whether one line may be drawn again and again.
-    pub(super) fn redraws(&self) -> bool {
+    pub(in crate::cli) fn redraws(&self) -> bool {
         self.redraws && !self.json && self.loudness >= Loudness::Normal
     }
 
     /// The width to write for.
-    pub(super) fn columns(&self) -> usize {
+    pub(in crate::cli) fn columns(&self) -> usize {
         self.columns
     }
 
     /// Which verb speaks: JSON lines carry it as `op`.
-    pub(super) fn speak_as(&self, verb: &'static str) {
+    pub(in crate::cli) fn speak_as(&self, verb: &'static str) {
         self.lock().verb = verb;
     }
 
     /// Which transaction is spoken of: JSON lines carry it as `txn`.
-    pub(super) fn speak_of(&self, transaction: &str) {
+    pub(in crate::cli) fn speak_of(&self, transaction: &str) {
         self.lock().txn = Some(transaction.to_owned());
     }
 
     /// A result, for stdout.
-    pub(super) fn print(&self, text: &str) {
+    pub(in crate::cli) fn print(&self, text: &str) {
         if !self.json {
             let mut state = self.lock();
             clear_live(&mut state);
@@ -164,21 +164,21 @@ impl Output {
     /// A result as it is, byte for byte: a file's content.
     ///
     /// Returns whether anybody still listens.
-    pub(super) fn print_raw(&self, bytes: &[u8]) -> bool {
+    pub(in crate::cli) fn print_raw(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
         write_out(&mut state, bytes);
         !state.deaf
     }
 
     /// A remark, for stderr; quiet runs do without.
-    pub(super) fn remark(&self, text: &str) {
+    pub(in crate::cli) fn remark(&self, text: &str) {
         if self.loudness >= Loudness::Normal {
             self.insist(text);
         }
     }
 
     /// A remark that a quiet run makes too: warnings and the verdict of a transaction.
-    pub(super) fn insist(&self, text: &str) {
+    pub(in crate::cli) fn insist(&self, text: &str) {
         if !self.json {
             let mut state = self.lock();
             clear_live(&mut state);
@@ -188,7 +188,7 @@ impl Output {
     }
 
     /// Draws `line` in place of the last live line; it stays until something else is said.
-    pub(super) fn redraw(&self, line: &str) {
+    pub(in crate::cli) fn redraw(&self, line: &str) {
         if self.redraws() {
             let mut state = self.lock();
             let line = text::clip(line, self.columns.saturating_sub(1));
@@ -199,7 +199,7 @@ impl Output {
     }
 
     /// One line of the JSON stream; text runs say nothing.
-    pub(super) fn message(&self, kind: &str, level: Level, sentence: &str, fields: Value) {
+    pub(in crate::cli) fn message(&self, kind: &str, level: Level, sentence: &str, fields: Value) {
         if !self.json {
             return;
         }
@@ -216,7 +216,7 @@ impl Output {
     }
 
     /// A failure: the lines of a person, or `exit_error` as the stream's last line.
-    pub(super) fn fail(&self, failure: &Failure) {
+    pub(in crate::cli) fn fail(&self, failure: &Failure) {
         self.insist(&failure.render(self.columns));
         let page = failure.code.page();
         let fields = json!({
@@ -251,7 +251,7 @@ fn write_line(state: &mut Spoken, kind: &str, level: Level, sentence: &str, fiel
     for (name, value) in [
         ("message_type", kind.into()),
         ("seq", Value::from(state.seq)),
-        ("ts", super::render::timestamp(clock::now()).into()),
+        ("ts", crate::cli::render::timestamp(clock::now()).into()),
         ("level", level.into()),
         ("op", state.verb.into()),
         ("message", sentence.into()),
@@ -300,74 +300,4 @@ fn write_err(state: &mut Spoken, bytes: &[u8]) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    /// A place to speak into, and to read from what was said.
-    #[derive(Clone, Default)]
-    pub(in crate::cli) struct Ear(Arc<Mutex<Vec<u8>>>);
-
-    impl Ear {
-        pub(in crate::cli) fn heard(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    impl Write for Ear {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    pub(in crate::cli) fn listening(json: bool) -> (Output, Ear, Ear) {
-        let wish = Wish { json, loudness: Loudness::Normal, color: None, ascii: false };
-        let (stdout, stderr) = (Ear::default(), Ear::default());
-        let output = Output::new(&Environment::of(&[("LANG", "C.UTF-8")]), wish);
-        (output.into_writers(stdout.clone(), stderr.clone()), stdout, stderr)
-    }
-
-    #[test]
-    fn a_program_hears_one_ordered_stream_that_begins_with_the_version() {
-        let (output, stdout, stderr) = listening(true);
-        output.speak_as("backup");
-        output.print("a table\n");
-        output.insist("a warning\n");
-        output.message("warning", Level::Warning, "a \u{9b}31m name", json!({}));
-        output.fail(&Failure::new(crate::cli::failure::Code::E0110, "no repository at /x"));
-        let heard = stdout.heard();
-        assert!(!heard.contains('\u{9b}'));
-        let lines: Vec<Value> = heard.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-        assert_eq!(lines[0]["message_type"], "version");
-        assert_eq!(lines[0]["ui"], "1.0");
-        assert_eq!(lines[1]["message"], "a \u{9b}31m name");
-        assert_eq!(lines[2]["message_type"], "exit_error");
-        assert_eq!((&lines[2]["code"], &lines[2]["error_code"]), (&10.into(), &"E0110".into()));
-        for (index, line) in lines.iter().enumerate() {
-            assert_eq!(line["seq"], index + 1);
-            assert_eq!(line["op"], "backup");
-            assert!(line["ts"].as_str().unwrap().ends_with('Z') && line["level"].is_string());
-        }
-        assert_eq!(stderr.heard(), "");
-    }
-
-    #[test]
-    fn a_person_reads_results_on_stdout_and_remarks_on_stderr() {
-        let (output, stdout, stderr) = listening(false);
-        output.print("result\n");
-        output.remark("remark\n");
-        output.message("status", Level::Info, "unheard", json!({}));
-        assert_eq!((stdout.heard().as_str(), stderr.heard().as_str()), ("result\n", "remark\n"));
-    }
-
-    #[test]
-    fn a_line_is_not_drawn_again_off_a_terminal() {
-        let (output, _, stderr) = listening(false);
-        output.redraw("live");
-        assert!(!output.redraws() && stderr.heard().is_empty());
-    }
-}
+mod tests;

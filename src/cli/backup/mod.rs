@@ -1,13 +1,13 @@
 //! `snap backup`: an application, or paths and databases, as one snapshot.
 
+mod report;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
-use serde_json::json;
-
 use crate::app::App;
 use crate::database::{self, Address, Database, OpenOptions};
-use crate::monitor::{Counter, Monitor, News};
+use crate::monitor::{Monitor, News};
 use crate::os::{clock, file};
 use crate::repository::{Repository, WriteOptions};
 use crate::snapshot::{
@@ -18,17 +18,16 @@ use crate::tree::{ExclusionRules, Exclusions};
 use crate::upgrade;
 use crate::upgrade::lock::AppLock;
 
-use super::app as apps;
-use super::command::About;
-use super::context::Context;
-use super::failure::{Code, Exit, Failure, io_code};
-use super::output::Level;
-use super::progress::Progress;
-use super::render::{self, count, counted, size};
-use super::text::{self, Ink};
-use super::{secret, unlock};
+use crate::cli::app as apps;
+use crate::cli::command::About;
+use crate::cli::context::Context;
+use crate::cli::failure::{Code, Exit, Failure, io_code};
+use crate::cli::progress::Progress;
+use crate::cli::render::{counted, size};
+use crate::cli::text;
+use crate::cli::{secret, unlock};
 
-pub(super) const ABOUT: About = About {
+pub(in crate::cli) const ABOUT: About = About {
     name: "backup",
     examples: "snap backup --app passbolt\n\
                snap backup /etc /srv/www --exclude-caches --tag nightly\n\
@@ -48,7 +47,7 @@ pub(super) const ABOUT: About = About {
 
 /// What to back up.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Files and directories
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -89,7 +88,7 @@ struct Wanted {
 }
 
 /// Takes a snapshot of each app that was named, or one of the paths.
-pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
+pub(in crate::cli) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let repository = unlock::open(cx)?.repository;
     let names = if args.paths.is_empty() && args.db.is_empty() { cx.apps() } else { Vec::new() };
     let mut exit = Exit::Ok;
@@ -188,7 +187,7 @@ fn mark(app: &App) -> AppMark {
 }
 
 /// Opens a database; images are built where only we can read.
-pub(super) fn open(
+pub(in crate::cli) fn open(
     cx: &Context<'_>,
     name: &str,
     address: &Address,
@@ -199,7 +198,7 @@ pub(super) fn open(
     Ok(database::open(name, address, &OpenOptions { prefix, ..OpenOptions::new(scratch_dir) })?)
 }
 
-pub(super) fn cannot_make(dir: &std::path::Path, error: &std::io::Error) -> Failure {
+pub(in crate::cli) fn cannot_make(dir: &std::path::Path, error: &std::io::Error) -> Failure {
     Failure::new(io_code(error), format!("cannot create {}", text::path(dir)))
         .because(error.to_string())
 }
@@ -221,7 +220,8 @@ fn take(
     }
     let progress = Progress::new(cx.out);
     let snapshot = progress.during(|| store(cx, args, repository, &mut wanted, &progress))?;
-    Ok(report(cx, &snapshot, &progress))
+    let news = report::news(repository, &snapshot)?;
+    Ok(report::tell(cx, &snapshot, &news, &progress))
 }
 
 /// Databases first: what a request writes to both lies in the files too, not only in the database.
@@ -296,47 +296,6 @@ fn begin(progress: &Progress<'_>, name: &str) -> Instant {
 
 fn done(progress: &Progress<'_>, name: String, watch: Instant, note: String) {
     progress.tell(News::StepDone { number: 0, name, took: watch.elapsed(), note });
-}
-
-fn report(cx: &Context<'_>, snapshot: &Snapshot, progress: &Progress<'_>) -> Exit {
-    let counts = &snapshot.counts;
-    let stored = progress.total(Counter::BytesStored);
-    let partial = snapshot.is_partial();
-    let mark = if partial { Ink::Warn.on('!') } else { Ink::Good.on('✓') };
-    let data: u64 = snapshot.databases.iter().map(|database| database.bytes).sum();
-    let data = match data {
-        0 => String::new(),
-        bytes => format!(", database {}", size(bytes)),
-    };
-    cx.out.print(&format!(
-        "{mark} snapshot {}   {}, {}{data}; {} new in the repository   {}\n",
-        Ink::Name.on(snapshot.id.short()),
-        counted(counts.files, "file", "files"),
-        size(counts.bytes),
-        size(stored),
-        render::took(progress.elapsed()),
-    ));
-    if partial {
-        cx.out.insist(&format!(
-            "  {} partial: {} could not be read; no upgrade builds on it\n",
-            Ink::Warn.on('!'),
-            count(counts.problems)
-        ));
-    }
-    let exit = if partial { Exit::Partial } else { Exit::Ok };
-    let mut fields = super::snapshots::document(snapshot);
-    fields["snapshot_id"] = snapshot.id.to_string().into();
-    fields["files_read"] = counts.files_read.into();
-    fields["files_unmodified"] = counts.files_unchanged.into();
-    fields["total_files_processed"] = counts.files.into();
-    fields["total_bytes_processed"] = counts.bytes.into();
-    fields["data_added_packed"] = stored.into();
-    fields["total_duration"] = json!(progress.elapsed().as_secs_f64());
-    fields["problems"] = counts.problems.into();
-    let level = if partial { Level::Warning } else { Level::Info };
-    let sentence = format!("snapshot {} saved", snapshot.id.short());
-    cx.out.message("summary", level, &sentence, fields);
-    exit
 }
 
 /// `10M` as people write a size.
