@@ -6,8 +6,10 @@
 //! The oracle is not ours: `CHECKSUM TABLE`, the text of `mariadb-dump`, `information_schema`.
 
 #![expect(clippy::disallowed_methods, reason = "a test plays the application and the operator")]
+#![expect(clippy::print_stdout, reason = "figures")]
 #![expect(clippy::unwrap_used, reason = "whatever fails here fails the test")]
 
+mod large;
 mod oracle;
 mod point;
 mod refusals;
