@@ -67,6 +67,40 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// What the driver or the server said, without the driver's own wrapping.
+#[derive(Debug)]
+pub struct Said(mysql::Error);
+
+impl Said {
+    /// The server's error number; `None` if it is the connection that failed.
+    pub fn code(&self) -> Option<u16> {
+        match &self.0 {
+            mysql::Error::MySqlError(server) => Some(server.code),
+            _ => None,
+        }
+    }
+}
+
+impl From<mysql::Error> for Said {
+    fn from(error: mysql::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// As `Access denied for user 'a'@'localhost' (1045)`.
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            mysql::Error::MySqlError(server) => write!(f, "{} ({})", server.message, server.code),
+            mysql::Error::IoError(error) => error.fmt(f),
+            mysql::Error::DriverError(error) => error.fmt(f),
+            other => other.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Said {}
+
 /// What went wrong with a database.
 ///
 /// Until a restore begins nothing of the database has been changed. A restore that fails may have
@@ -80,7 +114,7 @@ pub enum DatabaseError {
         /// Where, without the password.
         address: String,
         /// What the driver said.
-        source: Box<mysql::Error>,
+        source: Box<Said>,
     },
     /// The server is on another machine, and the way to it would not be encrypted.
     #[error("the database at {address} is on another machine, and TLS is not supported")]
@@ -94,7 +128,7 @@ pub enum DatabaseError {
         /// Where and who, without the password.
         address: String,
         /// What the server said.
-        source: Box<mysql::Error>,
+        source: Box<Said>,
     },
     /// There is no such schema, or the account may not see it.
     #[error("there is no schema {schema} that the account may use")]
@@ -108,7 +142,7 @@ pub enum DatabaseError {
         /// What was tried, said after "may not".
         doing: String,
         /// What the server said.
-        source: Box<mysql::Error>,
+        source: Box<Said>,
     },
     /// Something of the schema could be there without the account seeing it, so that a dump would
     /// be short and look whole.
@@ -271,7 +305,7 @@ pub enum DatabaseError {
         /// What was tried, said after "cannot".
         doing: String,
         /// What the driver or server said.
-        source: Box<mysql::Error>,
+        source: Box<Said>,
     },
     /// SQLite failed.
     #[error("cannot {doing} {}", .path.display())]

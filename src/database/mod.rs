@@ -8,6 +8,7 @@ mod error;
 mod fact;
 mod fingerprint;
 mod mysql;
+mod reach;
 pub mod rows;
 mod sqlite;
 pub mod state;
@@ -16,8 +17,9 @@ mod url;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use error::{DatabaseError, ObjectKind, Refusal};
+pub use error::{DatabaseError, ObjectKind, Refusal, Said};
 pub use fact::Fact;
+pub use reach::visit_chunks;
 pub use url::{Address, BadUrl, MYSQL_PORT, MySqlAddress};
 
 use crate::monitor::Monitor;

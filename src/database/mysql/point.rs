@@ -172,9 +172,7 @@ fn run(session: &mut Session, wanted: &str, sql: &str) -> Result<(), DatabaseErr
     done.map_err(|error| {
         // 1290: the server runs in a mode that forbids it, which is as good as no right.
         match error {
-            DatabaseError::Statement { doing, source }
-                if super::session::code_of(&source) == Some(1290) =>
-            {
+            DatabaseError::Statement { doing, source } if source.code() == Some(1290) => {
                 DatabaseError::MissingRight { doing, source }
             }
             error => explain(error, session, wanted),

@@ -8,7 +8,7 @@ use mysql::{Conn, Error, OptsBuilder, Value};
 use secrecy::ExposeSecret;
 
 use super::text::name;
-use crate::database::{DatabaseError, MySqlAddress};
+use crate::database::{DatabaseError, MySqlAddress, Said};
 
 /// Where servers keep their socket when nothing else is said; `localhost` means the first of them.
 const SOCKETS: [&str; 4] = [
@@ -187,9 +187,8 @@ impl Session {
 /// Names what happened when `doing` failed on a connection to `address`.
 fn failure(address: &str, doing: &str, why: Error) -> DatabaseError {
     let (address, doing) = (address.to_owned(), doing.to_owned());
-    let code = code_of(&why);
-    let source = Box::new(why);
-    match code {
+    let source = Box::new(Said::from(why));
+    match source.code() {
         // Shut down, killed, or the connection itself.
         None | Some(1053 | 1079 | 1317 | 1927 | 3169) => {
             DatabaseError::Unreachable { address, source }
@@ -203,20 +202,13 @@ fn failure(address: &str, doing: &str, why: Error) -> DatabaseError {
 
 /// Names what happened when the server did not let us in.
 fn refused(shown: &str, address: &MySqlAddress, why: Error) -> DatabaseError {
-    match code_of(&why) {
+    let source = Box::new(Said::from(why));
+    match source.code() {
         Some(1049) => DatabaseError::NoSchema { schema: address.schema.clone() },
         Some(1044 | 1045 | 1130 | 1251 | 1698 | 1820 | 1862 | 3118) => {
-            DatabaseError::LoginRefused { address: shown.to_owned(), source: Box::new(why) }
+            DatabaseError::LoginRefused { address: shown.to_owned(), source }
         }
-        _ => DatabaseError::Unreachable { address: shown.to_owned(), source: Box::new(why) },
-    }
-}
-
-/// The server's error number; `None` if it is the connection that failed.
-pub(super) fn code_of(why: &Error) -> Option<u16> {
-    match why {
-        Error::MySqlError(server) => Some(server.code),
-        _ => None,
+        _ => DatabaseError::Unreachable { address: shown.to_owned(), source },
     }
 }
 
@@ -225,7 +217,7 @@ pub(super) fn code_in(why: &DatabaseError) -> Option<u16> {
     match why {
         DatabaseError::Statement { source, .. }
         | DatabaseError::MissingRight { source, .. }
-        | DatabaseError::Unreachable { source, .. } => code_of(source),
+        | DatabaseError::Unreachable { source, .. } => source.code(),
         _ => None,
     }
 }
