@@ -128,7 +128,7 @@ mapfile -t OPEN < <(grep -oE '^[a-z0-9_:]+' tests/open.txt)
 SKIP=()
 for name in "${OPEN[@]}"; do SKIP+=(--skip "$name"); done
 suite "unit tests" "$DB" cargo test --locked --lib -- --include-ignored "${SKIP[@]}"
-suite "integration tests" "$DB" cargo test --locked --tests -- --include-ignored "${SKIP[@]}"
+suite "integration tests" "$DB" cargo test --locked --test '*' -- --include-ignored "${SKIP[@]}"
 once "doc tests" "the library" cargo test --locked --doc
 . tests/demo.sh
 demo_stage

@@ -250,3 +250,22 @@ fn caches_that_the_tree_does_not_cover_are_emptied() {
     assert!(dir.path().join("app/Config/database.php").exists());
     assert!(dir.path().join("app/tmp/logs/error.log").exists());
 }
+
+#[test]
+fn what_children_print_is_shown_without_the_secrets_of_the_configuration() {
+    let dir = passbolt();
+    write(
+        dir.path(),
+        "app/Config/core.php",
+        "<?php\nConfigure::write('Security.salt', 'salt-4711-salt');\n$config = f();\n",
+    );
+    let app = meet("passbolt-v1", dir.path()).unwrap();
+    write(
+        dir.path(),
+        "app/Config/app.php",
+        "<?php\n$config = ['serverKey' => ['passphrase' => 'phrase-0815']];\n",
+    );
+    let redactor = hook::Redactor::of(&app);
+    let said = redactor.redact("salt-4711-salt phrase-0815 host=127.0.0.1");
+    assert_eq!(said, "•••• •••• host=127.0.0.1");
+}

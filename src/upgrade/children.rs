@@ -44,7 +44,7 @@ pub(super) struct Nursery {
 impl Nursery {
     /// Children of `app`; its passwords are taken out of all that they say.
     pub(super) fn of(app: &App, heeds_signals: bool) -> Self {
-        Self { redactor: Redactor::of(app, &[]), heeds_signals }
+        Self { redactor: Redactor::of(app), heeds_signals }
     }
 
     /// Runs `command` to its end; its transcript is appended to the step's.

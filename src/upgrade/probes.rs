@@ -40,7 +40,7 @@ pub(super) fn before(
     databases: &mut [Box<dyn Database>],
     asked: &Asked<'_>,
 ) -> Result<Vec<ProbeResult>, UpgradeError> {
-    let (redactor, token) = (Redactor::of(app, &[]), fresh_token());
+    let (redactor, token) = (Redactor::of(app), fresh_token());
     let around = Around {
         trampoline: ground.trampoline,
         token: &token,

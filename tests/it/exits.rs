@@ -253,7 +253,10 @@ fn exit_129_130_143_a_backup_stopped_by_a_signal() {
                 .flatten()
                 .any(|e| e.path().display().to_string().contains("lease"))
         });
+        // Held while it gets the signal, so that it cannot be done before.
+        running.signal(19);
         running.signal(signal);
+        running.signal(18);
         running.end().exits(code);
         world.snap(["check"]).ok();
         let listed = world.snap(["snapshots", "--json"]).ok();

@@ -29,7 +29,8 @@ fn a_plan_changes_nothing_and_starts_nothing_of_the_application() {
         "--base",
         release("1.1.0"),
         "--take",
-        "bin/notes"
+        "bin/notes",
+        "--files"
     ];
     let run = world.snap(&plan).ok();
     // Not even what the product itself would skip has changed.

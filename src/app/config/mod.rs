@@ -6,6 +6,7 @@
 mod dotenv;
 mod ini;
 mod php;
+mod secrets;
 mod value;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::app::files::{CONFIG_BYTES_MAX, Files, as_path};
 use crate::app::profile::ConfigParser;
 use crate::tree::TreePath;
 
+pub use secrets::{names_a_secret, secrets_in};
 pub use value::{Key, Literal, Value};
 
 /// What expressions in a file may refer to.

@@ -32,7 +32,7 @@ use crate::os::process::{
 use screen::Screen;
 use verdict::Watch;
 
-pub use redact::{Redactor, names_a_secret};
+pub use redact::Redactor;
 pub use screen::plain_lines;
 pub use transcript::Transcript;
 pub use verdict::Failure;
@@ -94,6 +94,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// A child that reads its terminal and said nothing for so long waits for an answer.
 const QUESTION_AFTER: Duration = Duration::from_secs(1);
 
+/// How much of a child's output is passed on while it runs.
+const TOLD_BYTES_MAX: usize = 1 << 20;
+
 /// How long a child that was told to give up may take to do so.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -111,6 +114,7 @@ pub fn run(step: &Step<'_>, around: &Around<'_>, started: &mut Started<'_>) -> R
         around,
         screen: Screen::default(),
         transcript: Transcript::default(),
+        told_bytes: 0,
         watch: Watch::new(step.expect),
         asked: vec![0; step.prompts.len()],
         failure: None,
@@ -231,6 +235,8 @@ struct Talk<'a> {
     around: &'a Around<'a>,
     screen: Screen,
     transcript: Transcript,
+    /// How much of it was told while it ran.
+    told_bytes: usize,
     watch: Watch<'a>,
     /// How often each rule was used.
     asked: Vec<u32>,
@@ -279,8 +285,20 @@ impl Talk<'_> {
         for line in lines {
             let line = self.around.redactor.redact(line);
             self.transcript.line(&line);
-            self.around.monitor.tell(News::ChildOutput { line });
+            self.tell(line);
             reach(CrashPoint::MigrationLine);
+        }
+    }
+
+    /// Nobody reads a megabyte as it passes, and a log that is full helps nobody.
+    fn tell(&mut self, line: String) {
+        let before = self.told_bytes;
+        self.told_bytes = before.saturating_add(line.len());
+        if self.told_bytes <= TOLD_BYTES_MAX {
+            self.around.monitor.tell(News::ChildOutput { line });
+        } else if before <= TOLD_BYTES_MAX {
+            let line = "… and more: the transcript keeps its beginning and its end".to_owned();
+            self.around.monitor.tell(News::ChildOutput { line });
         }
     }
 

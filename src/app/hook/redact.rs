@@ -1,10 +1,15 @@
 //! Takes secrets out of what children print, before anybody keeps or shows it.
 
+use std::collections::BTreeSet;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::app::App;
-use crate::app::config::{Config, Key, Literal, Value};
+use crate::app::config::secrets_in;
+use crate::app::files::{CONFIG_BYTES_MAX, Files, Live};
+use crate::app::profile::DatabaseSource;
 use crate::database::Address;
+use crate::tree::TreePath;
 
 /// What stands in the place of a secret.
 const MASK: &str = "••••";
@@ -28,16 +33,22 @@ impl Redactor {
         Self { secrets }
     }
 
-    /// Knows the passwords of the application's databases, and every text that `configs` keep
-    /// under a name which says that it is secret.
-    pub fn of(app: &App, configs: &[Config]) -> Self {
+    /// Knows the passwords of the application's databases, and every text that its live
+    /// configuration keeps under a name which says that it is secret. What cannot be read there
+    /// keeps no secret.
+    pub fn of(app: &App) -> Self {
         let passwords = app.databases.iter().filter_map(|database| match &database.address {
             Address::MySql(mysql) => Some(mysql.password.clone()),
             Address::Sqlite(_) => None,
         });
         let mut secrets: Vec<_> = passwords.collect();
-        for config in configs {
-            collect(config.values(), false, &mut secrets);
+        if let Ok(live) = Live::open(&app.root) {
+            let files: &dyn Files = &live;
+            for path in configurations(app, files) {
+                let name = String::from_utf8_lossy(path.name()).into_owned();
+                let bytes = files.read(&path, CONFIG_BYTES_MAX).ok().flatten().unwrap_or_default();
+                secrets.extend(secrets_in(&name, &bytes).into_iter().map(SecretString::from));
+            }
         }
         Self::new(secrets)
     }
@@ -66,24 +77,24 @@ impl std::fmt::Debug for Redactor {
     }
 }
 
-/// Whether a key's name says that its value is secret.
-pub fn names_a_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    let words = ["passw", "passphrase", "secret", "token", "salt", "seed", "cipherkey", "apikey"];
-    words.iter().any(|word| key.contains(word)) || key == "key" || key.ends_with("_key")
-}
-
-fn collect(value: &Literal, secret: bool, found: &mut Vec<SecretString>) {
-    match &value.value {
-        Value::Text(text) if secret => found.push(SecretString::from(text.as_str())),
-        Value::Array(items) => {
-            for (key, item) in items {
-                let named = matches!(key, Key::Text(name) if names_a_secret(name));
-                collect(item, secret || named, found);
-            }
-        }
-        _ => {}
-    }
+/// The files that may keep secrets: those that name databases, those made from templates, and
+/// those that the profile calls secret.
+fn configurations(app: &App, files: &dyn Files) -> BTreeSet<TreePath> {
+    let profile = &app.profile;
+    let named = profile.databases.iter().flat_map(|rule| match &rule.source {
+        DatabaseSource::Config(source) => source.files.iter().chain(source.env_file.iter()),
+        DatabaseSource::Url { .. } => [].iter().chain(None.iter()),
+    });
+    let reviewed = profile.files.review.iter().map(|review| &review.live);
+    let secret = profile.files.secret.iter().filter(|one| !one.as_str().starts_with('!'));
+    let patterns = named.chain(reviewed).chain(secret);
+    let filled = patterns.filter_map(|one| one.fill_pattern(&app.vars).ok());
+    let named = |pattern: String| match TreePath::parse(pattern.as_bytes()) {
+        // Perhaps a link, which a pattern would not follow.
+        Ok(path) if !pattern.contains(['*', '?', '[']) => vec![path],
+        _ => files.matching(&pattern).unwrap_or_default(),
+    };
+    filled.flat_map(named).collect()
 }
 
 #[cfg(test)]
@@ -96,13 +107,5 @@ mod tests {
         assert_eq!(redactor.redact("x=hunter22 y=hunter ab"), "x=•••• y=•••• ab");
         assert_eq!(redactor.longest(), 8);
         assert!(!format!("{redactor:?}").contains("hunter"));
-    }
-
-    #[test]
-    fn names_tell_what_is_secret() {
-        for name in ["password", "DB_PASSWORD", "Security.salt", "cipherSeed", "secret_key"] {
-            assert!(names_a_secret(name), "{name}");
-        }
-        assert!(!names_a_secret("keyboard") && !names_a_secret("host"));
     }
 }

@@ -29,7 +29,9 @@ pub fn jump(from: &AppVersion, to: &AppVersion, rule: PathRule, allowed: Allowed
              version only"
         )),
         Jump::Major | Jump::Unknown if allowed.major => Vec::new(),
-        Jump::Major => refusal(format!("{from} to {to} is a major upgrade")),
+        Jump::Major => {
+            refusal(format!("{from} to {to} is a major upgrade: only with --allow-major"))
+        }
         Jump::Unknown => refusal(format!("nobody can say how far it is from {from} to {to}")),
     }
 }

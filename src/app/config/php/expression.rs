@@ -20,7 +20,7 @@ pub(super) fn line(node: Node<'_>) -> usize {
 }
 
 /// The children that mean something: no punctuation, no comments.
-pub(super) fn parts(node: Node<'_>) -> Vec<Node<'_>> {
+pub(in crate::app::config) fn parts(node: Node<'_>) -> Vec<Node<'_>> {
     let mut cursor = node.walk();
     node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect()
 }

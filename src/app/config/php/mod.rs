@@ -16,6 +16,8 @@ use super::Environment;
 use super::value::Literal;
 use expression::{Scope, line};
 
+pub(super) use expression::parts as parts_of;
+
 /// Deeper than any configuration, and shallow enough for recursion.
 const DEPTH_MAX: usize = 200;
 
