@@ -276,7 +276,7 @@ fn commit(
 fn preflight(ctx: &Context<'_>, app: &App) -> Result<Done<Covered>, UpgradeError> {
     let covered = Covered::of(app, &ctx.ground.scratch_dir())?;
     let (roots, databases) = (covered.sources.len(), covered.databases.len());
-    Ok(done(covered, format!("{roots} roots, {databases} databases")))
+    Ok(done(covered, format!("roots: {roots}, databases: {databases}")))
 }
 
 /// Step 4: the site is shut, and nothing writes any more.
@@ -289,7 +289,7 @@ fn quiesce(
     quiescing: Quiescing,
 ) -> Result<Done<()>, UpgradeError> {
     course.record(&Event::Quiescing(quiescing))?;
-    course.shut_since = Some(crate::os::clock::stopwatch());
+    course.shut_since = services.shut_the_site().then(crate::os::clock::stopwatch);
     let mut turning = Turning { app, databases: &mut covered.databases, nursery };
     services.shut(course, &mut turning)?;
     let databases = quiet::check(covered, services.shut_the_site())?;

@@ -29,6 +29,7 @@ fn no_secret_shows_in_arguments_environments_output_logs_journal_or_files() {
         upgrade(&fixture("apps/passbolt-v1/1.3.2")),
         args!["history"],
         args!["show", "T1"],
+        args!["show", "T1", "--step", "8"],
     ];
     let (done, mut runs) = (AtomicBool::new(false), Vec::new());
     let told = std::thread::scope(|scope| {

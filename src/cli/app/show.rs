@@ -8,6 +8,7 @@ use crate::app::{App, builtin};
 use crate::cli::context::Context;
 use crate::cli::failure::{Code, Exit, Failure};
 use crate::cli::output::Level;
+use crate::cli::render::counted;
 use crate::cli::suggest;
 use crate::cli::text::{self, Ink};
 
@@ -70,13 +71,14 @@ fn page(app: &App) -> Result<String, Failure> {
             let _ = writeln!(out, "           {:<9} {value}{place}", origin.part);
         }
     }
-    let counted = |number: usize| number.to_string();
-    let _ = writeln!(out, " migrate   {} steps", counted(app.profile.migrate.len()));
-    let _ = writeln!(out, " probes    {}", counted(app.profile.probes.len()));
+    let steps = counted(app.profile.migrate.len() as u64, "step", "steps");
+    let _ = writeln!(out, " migrate   {steps}");
+    let _ = writeln!(out, " probes    {}", app.profile.probes.len());
     if app.profile.maintenance.is_empty() {
         let _ = writeln!(out, " shut by   nothing: snap only checks that nobody writes");
     } else {
-        let _ = writeln!(out, " shut by   {} switches", counted(app.profile.maintenance.len()));
+        let switches = counted(app.profile.maintenance.len() as u64, "switch", "switches");
+        let _ = writeln!(out, " shut by   {switches}");
     }
     Ok(out)
 }

@@ -16,6 +16,8 @@ use crate::upgrade::merge::Fate;
 use crate::upgrade::plan::{Aim, PathSeen, Review};
 use crate::upgrade::stored::PathText;
 
+use super::pattern::words_of;
+
 /// How many lines of one kind are shown without `--files`.
 const LINES_MAX: usize = 6;
 
@@ -89,7 +91,13 @@ fn head(out: &mut String, plan: &Plan) {
     let _ = writeln!(out, "{}{}{}", Ink::Strong.on(left), " ".repeat(gap), Ink::Dim.on(id));
     let mut places = vec![text::path(&plan.app.root)];
     places.extend(plan.databases.iter().map(|database| database.address.clone()));
-    let _ = writeln!(out, "{}", places.join(" · "));
+    let one_line = places.join(" · ");
+    if text::width(&one_line) < 80 {
+        places = vec![one_line];
+    }
+    for place in places {
+        let _ = writeln!(out, "{place}");
+    }
     if let Aim::Upgrade(release) = &plan.aim {
         let _ = writeln!(out, "release: {}", release.origin);
         if release.base.is_none() {
@@ -153,9 +161,6 @@ fn files(out: &mut String, plan: &Plan, all_files: bool) {
     if purged > 0 {
         let _ = writeln!(out, "  - {} emptied (caches)", counted(purged, "file", "files"));
     }
-    for path in of(&[Fate::NotCovered]) {
-        let _ = writeln!(out, "  {} {}   target not covered", Ink::Warn.on('!'), shown(path));
-    }
 }
 
 fn grouped(out: &mut String, sign: char, paths: &[&PathText]) {
@@ -169,10 +174,10 @@ fn grouped(out: &mut String, sign: char, paths: &[&PathText]) {
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|(_, (number, _))| std::cmp::Reverse(*number));
     for (dir, (number, first)) in groups.iter().take(LINES_MAX) {
-        let name = if *number == 1 {
-            shown(first)
-        } else {
-            format!("{}/ ({})", if dir.is_empty() { "." } else { &dir }, count(*number))
+        let name = match (*number, dir.as_str()) {
+            (1, _) => shown(first),
+            (many, "") => format!("{} at the top", counted(many, "file", "files")),
+            (many, dir) => format!("{dir}/ ({})", count(many)),
         };
         let _ = writeln!(out, "  {sign} {name}");
     }
@@ -188,11 +193,13 @@ fn preserved(out: &mut String, plan: &Plan) {
     }
     let number = plan.preserved.len() as u64;
     let _ = writeln!(out, "\n{}   {}", Ink::Strong.on("Preserved (yours)"), count(number));
-    for PathSeen(path, _) in plan.preserved.iter().take(LINES_MAX) {
+    // Where one line more says it all, no line says "1 more".
+    let lines = if plan.preserved.len() > LINES_MAX + 1 { LINES_MAX } else { LINES_MAX + 1 };
+    for PathSeen(path, _) in plan.preserved.iter().take(lines) {
         let _ = writeln!(out, "  = {}", shown(path));
     }
-    if plan.preserved.len() > LINES_MAX {
-        let _ = writeln!(out, "  = {} more", count(number - LINES_MAX as u64));
+    if plan.preserved.len() > lines {
+        let _ = writeln!(out, "  = {} more", count(number - lines as u64));
     }
 }
 
@@ -273,7 +280,12 @@ fn database(out: &mut String, plan: &Plan) {
             (Some(by), None) => format!("answered ({by})"),
             (None, _) => "nobody answers it: --answer 'REGEX=REPLY'".to_owned(),
         };
-        let _ = writeln!(out, "    may ask {}", text::clip(&question.pattern, 66));
+        // Who has to name the pattern sees it; anybody else reads what is asked.
+        let asked = match question.answered_by {
+            None if !question.fails => question.pattern.clone(),
+            _ => format!("\"{}\"", words_of(&question.pattern)),
+        };
+        let _ = writeln!(out, "    may ask {}", text::clip(&asked, 66));
         let _ = writeln!(out, "      {answer}");
     }
 }

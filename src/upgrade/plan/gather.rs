@@ -8,7 +8,7 @@ use crate::app::version::{AppVersion, Jump};
 use crate::database::{Database, DatabaseKind};
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::{self, Memory, Snapshot, Trust, survey};
-use crate::tree::TreePath;
+use crate::tree::{Kind, TreePath};
 
 use super::super::UpgradeError;
 use super::super::context::Context;
@@ -140,7 +140,7 @@ pub fn plan(ctx: &Context<'_>, request: &PlanRequest<'_>) -> Result<Plan, Upgrad
         label: label.0,
         label_reasons: label.1,
         space,
-        uncovered: uncovered(&fates, &place),
+        uncovered: uncovered(&fates, &mine, &place),
         risks: risks(request, &fates, base_id.is_some(), &place),
         refusals,
     })
@@ -248,15 +248,32 @@ fn recovery_at_boot(ctx: &Context<'_>, request: &PlanRequest<'_>) -> Option<Refu
     })
 }
 
-fn uncovered(fates: &Fates, place: &Place) -> Vec<String> {
-    let links = fates
-        .iter()
-        .filter(|(_, fate)| **fate == Fate::NotCovered)
-        .map(|(path, _)| path)
-        // Of a whole directory the directory says enough.
-        .filter(|path| path.parent().and_then(|above| fates.get(&above)) != Some(&Fate::NotCovered))
-        .map(|path| format!("{path} (target not covered)"));
-    links.chain(place.uncovered.iter().cloned()).collect()
+/// What of the release stays out: below a link of the operator's, and inside directories whose
+/// inside is in no snapshot, for what is put there could not be taken back.
+fn uncovered(fates: &Fates, mine: &Side, place: &Place) -> Vec<String> {
+    let mut inside: BTreeMap<TreePath, u64> = BTreeMap::new();
+    let mut lines = Vec::new();
+    for (path, _) in fates.iter().filter(|(_, fate)| **fate == Fate::NotCovered) {
+        let mut topmost = path.clone();
+        while let Some(above) =
+            topmost.parent().filter(|above| fates.get(above) == Some(&Fate::NotCovered))
+        {
+            topmost = above;
+        }
+        match (mine.get(&topmost).map(|entry| &entry.kind), topmost.parent()) {
+            (Some(Kind::Symlink { .. }), _) if topmost == *path => {
+                lines.push(format!("{path} (target not covered)"));
+            }
+            (Some(Kind::Symlink { .. }), _) => {}
+            (_, above) => *inside.entry(above.unwrap_or(topmost)).or_default() += 1,
+        }
+    }
+    lines.extend(inside.iter().map(|(dir, number)| {
+        let entries = if *number == 1 { "entry" } else { "entries" };
+        format!("{dir}/ ({number} {entries} of the release stay out: its inside is in no snapshot)")
+    }));
+    lines.extend(place.uncovered.iter().cloned());
+    lines
 }
 
 fn risks(request: &PlanRequest<'_>, fates: &Fates, base_known: bool, place: &Place) -> Vec<String> {
