@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::site::Notes;
-use crate::stage::{copy, fixture};
+use crate::stage::{copy, fixture, write};
 use crate::world::{World, binary};
 
 fn readme() -> String {
@@ -111,6 +111,19 @@ fn every_checked_transcript_of_the_readme_happens_as_it_is_written() {
             at = end;
         }
     }
+}
+
+#[test]
+#[ignore = "needs MariaDB; bash tests/all.sh runs it"]
+fn the_profile_that_the_readme_shows_is_one() {
+    let (world, site) = World::with_passbolt();
+    let text = readme();
+    let (_, rest) = text.split_once("```toml\n").expect("README.md shows one");
+    let (profile, _) = rest.split_once("```").expect("it ends");
+    assert!(profile.contains("/var/www/passbolt"), "{profile}");
+    let here = profile.replace("/var/www/passbolt", &site.root.display().to_string());
+    write(world.path("config/apps.d/passbolt.toml"), here);
+    world.snap(["app", "show", "passbolt"]).ok().says("shut by   1 switch");
 }
 
 #[test]
