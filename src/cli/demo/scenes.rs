@@ -26,7 +26,13 @@ pub(super) fn play(cx: &Context<'_>, house: &House) -> Result<(), Failure> {
 
 fn the_app(cx: &Context<'_>, house: &House) -> Result<Seen, Failure> {
     let files = count(site::file_count(site::INSTALLED) as u64);
-    say(cx, 1, "an app:", &format!("notes {}, {files} files, 5,000 rows", site::INSTALLED), None);
+    say(
+        cx,
+        1,
+        "an application",
+        &format!("notes {}, {files} files, 5,000 rows", site::INSTALLED),
+        None,
+    );
     let whose = match house.owner {
         Some(_) => "its files belong to nobody, and it migrates as nobody",
         None => "you are not root: it belongs to you and migrates as you",
@@ -198,8 +204,9 @@ fn config(house: &House) -> Result<Vec<u8>, Failure> {
 /// A scene's line on the screen.
 pub(super) fn say(cx: &Context<'_>, number: u8, name: &str, words: &str, took: Option<Duration>) {
     let took = took.map_or_else(String::new, render::took);
-    let gap = " ".repeat(52usize.saturating_sub(text::width(words)));
-    cx.out.print(&format!(" {} {name:<19} {words}{gap}{took:>6}\n", Ink::Dim.on(number)));
+    let width = 58usize.saturating_sub(text::width(words));
+    let line = format!(" {} {name:<19} {words}{took:>width$}", Ink::Dim.on(number));
+    cx.out.print(&format!("{}\n", line.trim_end()));
     let fields = serde_json::json!({ "scene": number, "name": name });
     cx.out.message("scene", crate::cli::output::Level::Info, words, fields);
 }
