@@ -35,6 +35,7 @@ mod json;
 mod keys;
 mod large;
 mod notes_upgrade;
+mod one_instant;
 mod oracle_sees;
 mod passbolt_upgrade;
 mod plan;
