@@ -33,7 +33,7 @@ mod spread;
 mod verify;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use backend::{Backend, Freshness, Local, ObjectWriter, Range, Traits};
 pub use check::{CheckDepth, CheckReport, Finding, Severity};

@@ -3,10 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "the tests harm files as no part of us would")]
 
 mod damage;
+pub(crate) mod faulty;
 mod faults;
 pub(super) mod golden;
 mod many;
-pub(super) mod memory;
+pub(crate) mod memory;
 mod reader;
 mod round_trip;
 mod slots;
