@@ -36,7 +36,7 @@ mod verify;
 pub(crate) mod tests;
 
 pub use backend::{Backend, Freshness, Local, ObjectWriter, Range, Traits};
-pub use check::{CheckDepth, CheckReport, Finding, Severity};
+pub use check::{CheckDepth, CheckReport, Finding, Sample, Severity};
 pub use content::{Extent, Piece, Stored};
 pub use error::RepositoryError;
 pub use format::{CHUNK_BYTES_MAX, FeatureClass};

@@ -1,5 +1,6 @@
 //! Whole rounds: taken from a real tree, into a real repository, and looked at from outside.
 
+mod campaign;
 mod faults;
 
 use std::fs;

@@ -50,6 +50,22 @@ impl Memory {
         bytes[middle] ^= 1;
     }
 
+    /// Every object there is, with its bytes.
+    pub(crate) fn all(&self) -> Vec<(ObjectKind, String, Vec<u8>)> {
+        let objects = self.objects.lock().unwrap();
+        objects.iter().map(|((kind, name), bytes)| (*kind, name.clone(), bytes.clone())).collect()
+    }
+
+    /// Makes an object what nobody wrote, or nothing.
+    pub(crate) fn set(&self, kind: ObjectKind, name: &str, bytes: Option<Vec<u8>>) {
+        let mut objects = self.objects.lock().unwrap();
+        let key = (kind, name.to_owned());
+        match bytes {
+            Some(bytes) => objects.insert(key, bytes),
+            None => objects.remove(&key),
+        };
+    }
+
     fn call(&self, doing: &'static str, path: &str) -> Result<(), RepositoryError> {
         let counted = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
             if left == u64::MAX { Some(left) } else { left.checked_sub(1) }

@@ -3,8 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "the tests harm files as no part of us would")]
 
 mod damage;
-pub(crate) mod faulty;
 mod faults;
+pub(crate) mod faulty;
 pub(super) mod golden;
 mod many;
 pub(crate) mod memory;
