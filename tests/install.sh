@@ -12,6 +12,7 @@ setcap:libcap2-bin
 strace:strace
 sqlite3:sqlite3
 setpriv:util-linux
+chattr:e2fsprogs
 git:git
 python3:python3
 '

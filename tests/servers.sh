@@ -30,8 +30,8 @@ mariadb_start() {
     servers_choose_dir "${run[@]}"
     local home=$SERVERS/mariadb
     rm -rf "$home"
-    mkdir -p "$home"
-    [ -z "$user" ] || chown "$user" "$home"
+    mkdir -p "$home/tmp"
+    [ -z "$user" ] || chown "$user" "$home" "$home/tmp"
     chmod 755 "$home"
     "${run[@]}" mariadb-install-db --no-defaults --datadir="$home/data" \
         --auth-root-authentication-method=normal --skip-test-db >"$home.install.log" 2>&1 || {
@@ -41,8 +41,9 @@ mariadb_start() {
     local port socket=$home/sock pid_file=$home/pid
     port=$(free_port)
     # All as a careful administrator would have it, but small: what is acknowledged is on disk.
+    # Its own tmpdir: a server that starts sweeps that for temporary tables, whoever made them.
     "${run[@]}" mariadbd --no-defaults --datadir="$home/data" --socket="$socket" \
-        --pid-file="$pid_file" --bind-address=127.0.0.1 --port="$port" \
+        --tmpdir="$home/tmp" --pid-file="$pid_file" --bind-address=127.0.0.1 --port="$port" \
         --innodb-buffer-pool-size=64M --innodb-log-file-size=32M --performance-schema=OFF \
         --character-set-server=utf8mb4 --skip-name-resolve --max-connections=300 \
         >"$home.log" 2>&1 &

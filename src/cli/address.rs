@@ -18,7 +18,7 @@ pub(super) fn snapshot<'t>(
     typed: &'t str,
 ) -> Result<(Snapshot, Option<&'t str>), Failure> {
     let (address, path) = snapshot::split_path(typed);
-    let all = snapshot::list(repository)?;
+    let all = known(cx, repository, address)?;
     let found = snapshot::resolve(&all, &of_app(cx, address)).map_err(|e| meant(cx, &all, e))?;
     if found.partial_passed_over > 0 {
         let passed = render::counted(
@@ -29,6 +29,27 @@ pub(super) fn snapshot<'t>(
         cx.out.insist(&format!("  {} {passed}\n", Ink::Warn.on('!')));
     }
     Ok((found.snapshot.clone(), path))
+}
+
+/// The snapshots to choose from. One that cannot be read may be the latest: then only an id says
+/// which is meant.
+fn known(
+    cx: &Context<'_>,
+    repository: &Repository,
+    address: &str,
+) -> Result<Vec<Snapshot>, Failure> {
+    let snapshot::Listed { snapshots, mut unreadable } = snapshot::list_readable(repository)?;
+    let Some(first) = unreadable.pop() else { return Ok(snapshots) };
+    if address.starts_with("latest") {
+        let newest = snapshots.last().map(|one| one.id.short()).unwrap_or_default();
+        return Err(Failure::from(first.error).tip(format!(
+            "which is the latest is not known; {newest} is the newest that is whole"
+        )));
+    }
+    for one in unreadable.iter().chain([&first]) {
+        cx.out.insist(&format!("  {} {}: {}\n", Ink::Warn.on('!'), one.object, one.error));
+    }
+    Ok(snapshots)
 }
 
 /// `latest` with `--app NAME` is `latest@NAME`.

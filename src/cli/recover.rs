@@ -27,6 +27,9 @@ pub(super) const ABOUT: About = About {
 /// Which, and with whose word.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Settle the transactions of all apps, whatever SNAP_APP says
+    #[arg(long, conflicts_with = "app", help_heading = "Safety")]
+    all: bool,
     /// Settle what began on another machine: a clone, or a restored /var
     #[arg(long, help_heading = "Safety")]
     other_machine: bool,
@@ -42,9 +45,9 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let passphrase = secret::named(cx, Which::Existing)?;
     let key_file = cx.global.key_file.as_ref().map(|key| cx.environment.directory.join(key));
     let roots = apps::roots(cx);
-    let names = cx.apps();
+    let names = if args.all { Vec::new() } else { cx.apps() };
     let request = RecoverRequest {
-        app: names.first().map(String::as_str),
+        apps: &names,
         passphrase: passphrase.as_ref(),
         key_file: key_file.as_deref(),
         other_machine: args.other_machine,
@@ -52,7 +55,14 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     };
     let decisions = upgrade::decisions(&ground, &request)?;
     if decisions.is_empty() {
-        cx.out.print("No transaction is open: nothing to do.\n");
+        let all = RecoverRequest { apps: &[], ..request };
+        let others = upgrade::decisions(&ground, &all)?;
+        cx.out.print(&match &others[..] {
+            [] => "No transaction is open: nothing to do.\n".to_owned(),
+            others => {
+                format!("No transaction of {} is open.\n", names.join(", ")) + &listed(others)
+            }
+        });
         cx.out.message("summary", Level::Info, "nothing to do", json!({ "settled": 0 }));
         return Ok(Exit::Ok);
     }
@@ -63,13 +73,29 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     let outcomes = place.progress.during(|| upgrade::recover(&ground, &request))?;
-    let mut exit = Exit::Ok;
-    for outcome in &outcomes {
-        exit = exit.worst(settled(cx, outcome)?);
+    let (mut exit, mut left) = (Exit::Ok, None);
+    let mut count = 0;
+    for outcome in outcomes {
+        match outcome {
+            Ok(outcome) => {
+                exit = exit.worst(settled(cx, &outcome)?);
+                count += 1;
+            }
+            Err(error) => left = left.or(Some(error)),
+        }
     }
-    let fields = json!({ "settled": outcomes.len(), "code": exit.code() });
+    if let Some(error) = left.filter(|_| exit != Exit::NeedsHands) {
+        return Err(error.into());
+    }
+    let fields = json!({ "settled": count, "code": exit.code() });
     cx.out.message("summary", Level::Info, "recovery is done", fields);
     Ok(exit)
+}
+
+/// Open transactions of other apps, a line each.
+fn listed(others: &[Decision]) -> String {
+    let line = |one: &Decision| format!("  {} of {} is.", one.number, one.app);
+    others.iter().map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn decided(cx: &Context<'_>, one: &Decision) {

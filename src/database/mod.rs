@@ -197,6 +197,10 @@ pub trait Database: Send {
         scratch_dir: &Path,
     ) -> Result<Proof, DatabaseError>;
 
+    /// How far a dump taken now would belong to one instant: judged by the account's rights and the
+    /// kinds of the tables, without reading a row.
+    fn consistency(&mut self) -> Result<Consistency, DatabaseError>;
+
     /// What moves when somebody writes, and who is connected. Two samples that differ mean that
     /// the database may not be quiet.
     fn activity(&mut self) -> Result<Activity, DatabaseError>;

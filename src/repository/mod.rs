@@ -33,10 +33,10 @@ mod spread;
 mod verify;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use backend::{Backend, Freshness, Local, ObjectWriter, Range, Traits};
-pub use check::{CheckDepth, CheckReport, Finding, Severity};
+pub use check::{CheckDepth, CheckReport, Finding, Sample, Severity};
 pub use content::{Extent, Piece, Stored};
 pub use error::RepositoryError;
 pub use format::{CHUNK_BYTES_MAX, FeatureClass};

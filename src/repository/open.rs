@@ -87,12 +87,16 @@ impl Repository {
         Ok(())
     }
 
-    /// The config comes last: without it there is no repository yet.
+    /// The config comes last: without it there is no repository yet. It is there twice, for
+    /// without it nothing can be opened.
     fn write_config(&self) -> Result<(), RepositoryError> {
         let Inner { secrets, id, config, backend, .. } = &*self.inner;
         let kind = ObjectKind::Config;
-        let bytes = object::tagged(&secrets.master, id, kind, &config_name(1), &config.encode());
-        backend.put(kind, "1", &bytes)?;
+        for number in [1, 2] {
+            let body = config.encode();
+            let bytes = object::tagged(&secrets.master, id, kind, &config_name(number), &body);
+            backend.put(kind, &number.to_string(), &bytes)?;
+        }
         backend.sync(kind)
     }
 

@@ -135,18 +135,19 @@ impl Repository {
     }
 
     fn marks(&self, kind: RecordKind) -> Result<Vec<Mark>, RepositoryError> {
-        let mut marks = Vec::new();
-        for id in self.record_ids(kind)? {
-            // It may have been removed since the list was made.
-            let Some(body) = self.record(kind, &id)? else { continue };
-            let stored: StoredMark =
-                minicbor::decode(&body).map_err(|_| RepositoryError::Damaged {
-                    object: kind.object().named(&id.to_string()),
-                    what: "it is not a mark".to_owned(),
-                })?;
-            marks.push(Mark { id, snapshot: ObjectId::from_bytes(stored.snapshot) });
-        }
-        Ok(marks)
+        let ids = self.record_ids(kind)?;
+        // One may have been removed since the list was made.
+        ids.iter().filter_map(|id| self.mark(kind, id).transpose()).collect()
+    }
+
+    /// One pin or tombstone; `None` if there is no such record.
+    pub fn mark(&self, kind: RecordKind, id: &ObjectId) -> Result<Option<Mark>, RepositoryError> {
+        let Some(body) = self.record(kind, id)? else { return Ok(None) };
+        let stored: StoredMark = minicbor::decode(&body).map_err(|_| RepositoryError::Damaged {
+            object: kind.object().named(&id.to_string()),
+            what: "it is not a mark".to_owned(),
+        })?;
+        Ok(Some(Mark { id: *id, snapshot: ObjectId::from_bytes(stored.snapshot) }))
     }
 
     fn remove_marks(

@@ -4,22 +4,85 @@ use std::collections::BTreeSet;
 
 use super::SnapshotError;
 use super::record::Snapshot;
-use crate::repository::{ObjectId, RecordKind, Repository};
+use crate::repository::{ObjectId, RecordKind, Repository, RepositoryError};
 
-/// All snapshots that are not forgotten, the oldest first.
+/// All snapshots that are not forgotten, the oldest first. A record that cannot be read is an
+/// error: whoever decides by what is the newest must know all.
 pub fn list(repository: &Repository) -> Result<Vec<Snapshot>, SnapshotError> {
-    let forgotten: BTreeSet<_> =
-        repository.forgotten()?.into_iter().map(|mark| mark.snapshot).collect();
-    let mut found = Vec::new();
+    let mut listed = list_readable(repository)?;
+    match listed.unreadable.pop() {
+        None => Ok(listed.snapshots),
+        Some(unreadable) => Err(unreadable.error),
+    }
+}
+
+/// A record that cannot be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Kind and name, as findings name it.
+    pub object: String,
+    /// The snapshot, if the record is one's own.
+    pub snapshot: Option<ObjectId>,
+    /// Why.
+    pub error: SnapshotError,
+}
+
+/// Snapshots, as far as their records can be read.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Those that are not known to be forgotten, the oldest first.
+    pub snapshots: Vec<Snapshot>,
+    /// Records of snapshots, and tombstones, that cannot be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// The same, with what cannot be read beside what can: for looking at a damaged repository.
+pub fn list_readable(repository: &Repository) -> Result<Listed, SnapshotError> {
+    let mut listed = Listed::default();
+    let mut forgotten = BTreeSet::new();
+    for id in repository.record_ids(RecordKind::Forgotten)? {
+        match repository.mark(RecordKind::Forgotten, &id) {
+            Ok(mark) => forgotten.extend(mark.map(|mark| mark.snapshot)),
+            Err(error) => {
+                listed.cannot_read(format!("forgotten/{id}"), None, error.into())?;
+            }
+        }
+    }
     for id in repository.record_ids(RecordKind::Snapshot)? {
         if forgotten.contains(&id) {
             continue;
         }
-        // Gone since the names were listed: pruned by somebody else.
-        found.extend(open(repository, &id)?);
+        match open(repository, &id) {
+            // None: gone since the names were listed, pruned by somebody else.
+            Ok(found) => listed.snapshots.extend(found),
+            Err(error) => listed.cannot_read(format!("snapshots/{id}"), Some(id), error)?,
+        }
     }
-    found.sort_by_key(|snapshot| (snapshot.time, snapshot.sequence, snapshot.id));
-    Ok(found)
+    listed.snapshots.sort_by_key(|snapshot| (snapshot.time, snapshot.sequence, snapshot.id));
+    Ok(listed)
+}
+
+impl Listed {
+    /// Notes damage; any other error is the caller's.
+    fn cannot_read(
+        &mut self,
+        object: String,
+        snapshot: Option<ObjectId>,
+        error: SnapshotError,
+    ) -> Result<(), SnapshotError> {
+        let is_damage = matches!(
+            error,
+            SnapshotError::BadRecord { .. }
+                | SnapshotError::Repository(
+                    RepositoryError::Damaged { .. } | RepositoryError::TooNew { .. }
+                )
+        );
+        if !is_damage {
+            return Err(error);
+        }
+        self.unreadable.push(Unreadable { object, snapshot, error });
+        Ok(())
+    }
 }
 
 /// The snapshot `id`; none if there is no such record.

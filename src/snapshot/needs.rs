@@ -1,98 +1,323 @@
-//! Whether all that a snapshot needs is in the repository, and sound as far as a check knows.
+//! What a snapshot needs and cannot have, by the paths that it hurts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+use std::vec;
 
 use super::{Snapshot, SnapshotError};
-use crate::database::state;
-use crate::repository::{CheckReport, ChunkId, Repository, Stored};
-use crate::tree::{Kind, read};
+use crate::database::{DatabaseError, state};
+use crate::repository::{ChunkId, Repository, RepositoryError, Stored};
+use crate::tree::{Entry, Kind, TreeError, TreePath, read};
 
-/// Asks for what several snapshots need, each thing once.
-#[derive(Debug, Default)]
-pub struct Needs {
-    seen: HashSet<ChunkId>,
+/// A part of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A file, or a directory with all below it.
+    Tree {
+        /// The label of its root.
+        root: String,
+        /// Where in it; `None` is the root itself.
+        path: Option<TreePath>,
+        /// What is in it is not even known.
+        is_directory: bool,
+    },
+    /// A database, by its name in the snapshot.
+    Database(String),
+    /// Other bytes, by their name.
+    Attachment(String),
+    /// What is carried and not proved: names of owners, holes, flags.
+    Annex,
 }
 
-/// One snapshot under examination.
-struct Asking<'a> {
-    repository: &'a Repository,
-    report: &'a mut CheckReport,
-    by: String,
-    /// Everything that was asked for is there.
-    whole: bool,
+/// A part of a snapshot that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Which.
+    pub part: Part,
+    /// The objects of the repository whose damage is the cause, as findings name them.
+    pub objects: BTreeSet<String>,
+}
+
+/// Says of a chunk which objects keep it from being had; none if it can be had.
+pub type Lack<'a> = dyn FnMut(&ChunkId) -> Result<Vec<String>, RepositoryError> + 'a;
+
+/// Asks for what several snapshots need. What is whole, or hurt, in one is so in every other: a
+/// directory is looked at once.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// Directories and chunk lists that lack nothing.
+    whole: HashSet<ChunkId>,
+    hurt: HashMap<ChunkId, Vec<Below>>,
+    /// Damage that was met while reading: object, and what was found.
+    pub(super) met: Vec<(String, String)>,
+}
+
+/// What a directory lacks.
+#[derive(Clone, Debug)]
+struct Below {
+    /// From the directory; empty for itself.
+    path: Vec<u8>,
+    is_directory: bool,
+    objects: BTreeSet<String>,
+}
+
+impl Below {
+    fn all(objects: impl IntoIterator<Item = String>) -> Vec<Self> {
+        let objects = objects.into_iter().collect();
+        vec![Self { path: Vec::new(), is_directory: true, objects }]
+    }
+}
+
+/// A directory that is being looked at.
+struct Open {
+    object: ChunkId,
+    name: Box<[u8]>,
+    entries: vec::IntoIter<Entry>,
+    lost: Vec<Below>,
+}
+
+/// The object that an error calls damaged or missing, and what is said of it; none if the error
+/// speaks of something else.
+pub(super) fn damage_in(error: &RepositoryError) -> Option<(String, String)> {
+    match error {
+        RepositoryError::Damaged { object, what } => Some((object.clone(), what.clone())),
+        RepositoryError::TooNew { object, version } => {
+            Some((object.clone(), format!("it says it has format {version}")))
+        }
+        RepositoryError::MissingChunk { id } => {
+            Some((format!("chunk {id}"), "it is in no index".to_owned()))
+        }
+        _ => None,
+    }
 }
 
 impl Needs {
-    /// Adds to `report` what `snapshot` needs and cannot have; whether it has everything.
-    ///
-    /// What an earlier snapshot asked for is not asked again: only `report` then tells.
-    pub fn ask(
+    /// What of `snapshot` cannot be had, in the order of its parts.
+    pub fn lost_of(
         &mut self,
         repository: &Repository,
         snapshot: &Snapshot,
-        report: &mut CheckReport,
-    ) -> Result<bool, SnapshotError> {
-        let by = format!("snapshot {}", snapshot.id.short());
-        let mut asking = Asking { repository, report, by, whole: true };
+        lack: &mut Lack<'_>,
+    ) -> Result<Vec<Lost>, SnapshotError> {
+        let mut lost = Vec::new();
         for root in &snapshot.roots {
-            asking.kind(self, &root.entry.kind)?;
-        }
-        asking.content(self, &snapshot.annex)?;
-        for (_, content) in &snapshot.attachments {
-            asking.content(self, content)?;
+            for below in self.root(repository, &root.entry.kind, lack)? {
+                let path = (!below.path.is_empty()).then_some(below.path);
+                let path = path.map(|path| {
+                    TreePath::parse(&path).expect("names of stored entries make a path")
+                });
+                let (root, is_directory) = (root.label.clone(), below.is_directory);
+                let part = Part::Tree { root, path, is_directory };
+                lost.push(Lost { part, objects: below.objects });
+            }
         }
         for database in &snapshot.databases {
-            state::needs(repository, &database.state, &mut |id| {
-                asking.chunk(self, id).map_err(Into::into)
-            })?;
+            let objects = self.database(repository, &database.state, lack)?;
+            lost.push(Lost { part: Part::Database(database.name.clone()), objects });
         }
-        Ok(asking.whole)
+        for (name, content) in &snapshot.attachments {
+            let objects = self.content(repository, content, lack)?;
+            lost.push(Lost { part: Part::Attachment(name.clone()), objects });
+        }
+        let objects = self.content(repository, &snapshot.annex, lack)?;
+        lost.push(Lost { part: Part::Annex, objects });
+        lost.retain(|lost| !lost.objects.is_empty());
+        Ok(lost)
+    }
+
+    fn root(
+        &mut self,
+        repository: &Repository,
+        kind: &Kind,
+        lack: &mut Lack<'_>,
+    ) -> Result<Vec<Below>, SnapshotError> {
+        match kind {
+            Kind::Directory { object } => self.directory(repository, object, lack),
+            Kind::File { content, .. } => {
+                let objects = self.content(repository, content, lack)?;
+                Ok(vec![Below { path: Vec::new(), is_directory: false, objects }])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What a directory lacks. A tree may be deeper than the stack.
+    fn directory(
+        &mut self,
+        repository: &Repository,
+        object: &ChunkId,
+        lack: &mut Lack<'_>,
+    ) -> Result<Vec<Below>, SnapshotError> {
+        let mut open = Vec::new();
+        if let Err(known) = self.enter(repository, object, Box::default(), &mut open, lack)? {
+            return Ok(known);
+        }
+        loop {
+            let Some(dir) = open.last_mut() else { return Ok(Vec::new()) };
+            let Some(entry) = dir.entries.next() else {
+                let done = open.pop().expect("it is the last");
+                self.remember(&done);
+                match open.last_mut() {
+                    None => return Ok(done.lost),
+                    Some(above) => above.lost.extend(within(&done.name, &done.lost)),
+                }
+                continue;
+            };
+            let known = match &entry.kind {
+                Kind::File { content, .. } => {
+                    let objects = self.content(repository, content, lack)?;
+                    vec![Below { path: Vec::new(), is_directory: false, objects }]
+                }
+                Kind::Directory { object } => {
+                    let name = entry.name.clone();
+                    self.enter(repository, object, name, &mut open, lack)?.err().unwrap_or_default()
+                }
+                _ => Vec::new(),
+            };
+            let hurt = known.iter().any(|below| !below.objects.is_empty());
+            // A directory that was entered lies above the one that `entry` is in.
+            if hurt && let Some(dir) = open.last_mut() {
+                dir.lost.extend(within(&entry.name, &known));
+            }
+        }
+    }
+
+    /// Opens a directory for looking at, or says at once what is known of it.
+    fn enter(
+        &mut self,
+        repository: &Repository,
+        object: &ChunkId,
+        name: Box<[u8]>,
+        open: &mut Vec<Open>,
+        lack: &mut Lack<'_>,
+    ) -> Result<Result<(), Vec<Below>>, SnapshotError> {
+        if self.whole.contains(object) {
+            return Ok(Err(Vec::new()));
+        }
+        if let Some(known) = self.hurt.get(object) {
+            return Ok(Err(known.clone()));
+        }
+        let mut objects = lack(object)?;
+        if objects.is_empty() {
+            match read::read_dir(repository, object) {
+                Ok(entries) => {
+                    let (object, entries) = (*object, entries.into_iter());
+                    open.push(Open { object, name, entries, lost: Vec::new() });
+                    return Ok(Ok(()));
+                }
+                Err(error) => objects.push(self.met_in(error)?),
+            }
+        }
+        let lost = Below::all(objects);
+        self.hurt.insert(*object, lost.clone());
+        Ok(Err(lost))
+    }
+
+    fn remember(&mut self, dir: &Open) {
+        if dir.lost.is_empty() {
+            self.whole.insert(dir.object);
+        } else {
+            self.hurt.insert(dir.object, dir.lost.clone());
+        }
+    }
+
+    fn content(
+        &mut self,
+        repository: &Repository,
+        content: &Stored,
+        lack: &mut Lack<'_>,
+    ) -> Result<BTreeSet<String>, SnapshotError> {
+        let list = match content {
+            Stored::Empty => return Ok(BTreeSet::new()),
+            Stored::Chunk(id) => return Ok(lack(id)?.into_iter().collect()),
+            Stored::List(list) => list,
+        };
+        if self.whole.contains(list) {
+            return Ok(BTreeSet::new());
+        }
+        let mut objects: BTreeSet<String> = lack(list)?.into_iter().collect();
+        if objects.is_empty() {
+            for piece in repository.pieces(content) {
+                match piece {
+                    Ok(piece) => objects.extend(lack(&piece.id)?),
+                    Err(error) => drop(objects.insert(self.met_in(error.into())?)),
+                }
+            }
+        }
+        if objects.is_empty() {
+            self.whole.insert(*list);
+        }
+        Ok(objects)
+    }
+
+    fn database(
+        &mut self,
+        repository: &Repository,
+        root: &ChunkId,
+        lack: &mut Lack<'_>,
+    ) -> Result<BTreeSet<String>, SnapshotError> {
+        if self.whole.contains(root) {
+            return Ok(BTreeSet::new());
+        }
+        let mut objects = BTreeSet::new();
+        let asked = state::needs(repository, root, &mut |id| {
+            let lacking = lack(id)?;
+            let is_there = lacking.is_empty();
+            objects.extend(lacking);
+            Ok(is_there)
+        });
+        match asked {
+            Ok(()) => {}
+            Err(DatabaseError::Repository(error)) => {
+                objects.insert(self.met_in(error.into())?);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if objects.is_empty() {
+            self.whole.insert(*root);
+        }
+        Ok(objects)
+    }
+
+    /// The object that `error` calls damaged; any other error is the check's own.
+    fn met_in(&mut self, error: TreeError) -> Result<String, SnapshotError> {
+        let (object, what) = match &error {
+            TreeError::Repository(of) => match damage_in(of) {
+                Some(damage) => damage,
+                None => return Err(error.into()),
+            },
+            TreeError::BadDirectory { object, what } => {
+                (format!("chunk {object}"), format!("it is no directory object: {what}"))
+            }
+            _ => return Err(error.into()),
+        };
+        self.met.push((object.clone(), what));
+        Ok(object)
     }
 }
 
-impl Asking<'_> {
-    /// Whether the chunk is there, sound, and not asked for before.
-    fn chunk(
-        &mut self,
-        needs: &mut Needs,
-        id: &ChunkId,
-    ) -> Result<bool, crate::repository::RepositoryError> {
-        if !needs.seen.insert(*id) {
-            return Ok(false);
+/// What lies below `name`, seen from the directory that holds it.
+fn within(name: &[u8], below: &[Below]) -> Vec<Below> {
+    let join = |below: &Below| {
+        let mut path = name.to_vec();
+        if !below.path.is_empty() {
+            path.push(b'/');
+            path.extend_from_slice(&below.path);
         }
-        let is_there = self.report.need(self.repository, id, &self.by)?;
-        self.whole &= is_there;
-        Ok(is_there)
-    }
+        Below { path, ..below.clone() }
+    };
+    below.iter().filter(|below| !below.objects.is_empty()).map(join).collect()
+}
 
-    /// Everything that an entry leads to. A tree may be deeper than the stack.
-    fn kind(&mut self, needs: &mut Needs, kind: &Kind) -> Result<(), SnapshotError> {
-        let mut open = vec![kind.clone()];
-        while let Some(kind) = open.pop() {
-            match kind {
-                Kind::File { content, .. } => self.content(needs, &content)?,
-                Kind::Directory { object } if self.chunk(needs, &object)? => {
-                    let entries = read::read_dir(self.repository, &object)?;
-                    open.extend(entries.into_iter().map(|entry| entry.kind));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn content(&mut self, needs: &mut Needs, content: &Stored) -> Result<(), SnapshotError> {
-        match content {
-            Stored::Empty => Ok(()),
-            Stored::Chunk(id) => self.chunk(needs, id).map(drop).map_err(Into::into),
-            Stored::List(id) => {
-                if self.chunk(needs, id)? {
-                    for piece in self.repository.pieces(content) {
-                        self.chunk(needs, &piece?.id)?;
-                    }
-                }
-                Ok(())
-            }
-        }
+impl Snapshot {
+    /// Where a part of one of its trees was on the machine.
+    pub fn absolute(&self, part: &Part) -> Option<PathBuf> {
+        use std::os::unix::ffi::OsStrExt;
+        let Part::Tree { root, path, .. } = part else { return None };
+        let root = self.root(root)?;
+        Some(match path {
+            None => root.path.clone(),
+            Some(path) => root.path.join(std::ffi::OsStr::from_bytes(path.as_bytes())),
+        })
     }
 }

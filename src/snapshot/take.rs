@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::SnapshotError;
 use super::annex::Annex;
 use super::digest::files_digest;
-use super::list::list;
+use super::list::list_readable;
 use super::record::{AppMark, Class, Counts, Root, Snapshot};
 use super::scan::{Keep, Task, Workers, scan};
 use super::source::{Memory, Source, origin};
@@ -185,7 +185,8 @@ struct Earlier {
 impl Earlier {
     fn of(repository: &Repository, source: &str) -> Result<Self, SnapshotError> {
         let host = host::name();
-        let all = list(repository)?;
+        // A record that cannot be read is no reason to go without a backup.
+        let all = list_readable(repository)?.snapshots;
         let same = |other: &&Snapshot| other.host == host && other.source == source;
         let newest = all.iter().filter(same).max_by_key(|other| other.sequence);
         Ok(Self {

@@ -1,5 +1,8 @@
 //! Whole rounds: taken from a real tree, into a real repository, and looked at from outside.
 
+mod campaign;
+mod faults;
+
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

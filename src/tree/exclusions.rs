@@ -37,6 +37,7 @@ pub struct Exclusions {
     guarded: GlobSet,
     exclude: GlobSet,
     recorded: Option<Arc<Recorded>>,
+    absent: Arc<BTreeSet<TreePath>>,
 }
 
 /// What was so when a tree was recorded, and may be otherwise where it is compared: a restored tree
@@ -80,13 +81,20 @@ impl Exclusions {
         add_user_globs(&mut exclude, &rules.exclude, false)?;
         add_user_globs(&mut exclude, &rules.iexclude, true)?;
         let exclude = exclude.build().map_err(|source| bad(&rules.exclude.join(" "), source))?;
-        Ok(Self { rules, skip_content, guarded, exclude, recorded: None })
+        let (recorded, absent) = (None, Arc::default());
+        Ok(Self { rules, skip_content, guarded, exclude, recorded, absent })
     }
 
     /// The same list, for comparing a live tree with a recorded one.
     #[must_use]
     pub fn as_recorded(self, recorded: Recorded) -> Self {
         Self { recorded: Some(Arc::new(recorded)), ..self }
+    }
+
+    /// The same list, and these paths besides: a damaged repository cannot give them.
+    #[must_use]
+    pub fn without(self, absent: BTreeSet<TreePath>) -> Self {
+        Self { absent: Arc::new(absent), ..self }
     }
 
     /// Whether the time of a directory is no part of the tree, given whether it directly holds
@@ -109,7 +117,7 @@ impl Exclusions {
     /// How `path` is treated, given that its parents are covered. A declared database file is
     /// [`Treatment::LeftOut`]: see [`databases_in`](Self::databases_in).
     pub fn treat(&self, path: &TreePath, is_directory: bool) -> Treatment {
-        if is_ours(path.name()) || self.is_database_file(path) {
+        if is_ours(path.name()) || self.is_database_file(path) || self.absent.contains(path) {
             return Treatment::LeftOut;
         }
         let as_path = as_path(path.as_bytes());
@@ -173,6 +181,7 @@ impl Exclusions {
             && self.exclude.is_empty()
             && self.rules.databases.is_empty()
             && self.recorded.is_none()
+            && self.absent.is_empty()
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::app::App;
-use crate::database::{self, Database, DatabaseState, Fact, OpenOptions};
+use crate::database::{self, Consistency, Database, DatabaseState, Fact, OpenOptions};
 use crate::monitor::Monitor;
 use crate::os::file;
 use crate::repository::Writer;
@@ -23,6 +23,8 @@ pub(super) struct Covered {
     pub(super) databases: Vec<Box<dyn Database>>,
     /// What the dumps told, by the database's name.
     pub(super) facts: Vec<(String, Fact)>,
+    /// Databases whose last dump holds no one instant, unless nobody wrote.
+    pub(super) per_table: Vec<String>,
 }
 
 /// What a snapshot within a transaction says of itself.
@@ -43,7 +45,12 @@ impl Covered {
             let exclusions = Exclusions::compile(area.exclusions)?;
             sources.push(Source { label: area.label, path: area.path, exclusions });
         }
-        Ok(Self { sources, databases: databases(app, scratch_dir)?, facts: Vec::new() })
+        Ok(Self {
+            sources,
+            databases: databases(app, scratch_dir)?,
+            facts: Vec::new(),
+            per_table: Vec::new(),
+        })
     }
 
     /// Makes everything written to the roots durable.
@@ -66,9 +73,13 @@ impl Covered {
     ) -> Result<Prepared, UpgradeError> {
         let mut marks = Vec::new();
         self.facts.clear();
+        self.per_table.clear();
         for database in &mut self.databases {
             let state = database.dump(writer, monitor)?;
             let name = database.name();
+            if state.consistency == Consistency::PerTable {
+                self.per_table.push(name.to_owned());
+            }
             self.facts.extend(state.facts.iter().map(|fact| (name.to_owned(), fact.clone())));
             marks.push(mark(database.as_mut(), &state)?);
         }
@@ -105,6 +116,15 @@ impl Covered {
 }
 
 impl Covered {
+    /// A dump that holds no one instant, of a site that nothing shuts, forbids any upgrade: while
+    /// the site is shut nobody writes, and that is checked, so one instant is what was read.
+    pub(super) fn needs_shutting(&self, shut: bool) -> Result<(), UpgradeError> {
+        match &self.per_table[..] {
+            [name, ..] if !shut => Err(UpgradeError::Refused(vec![no_one_instant(name)])),
+            _ => Ok(()),
+        }
+    }
+
     /// What a dump told that forbids any upgrade.
     pub(super) fn forbidden(&self) -> Option<UpgradeError> {
         let stops = |fact: &Fact| matches!(fact, Fact::NotWritable { .. });
@@ -127,6 +147,15 @@ impl Covered {
         }
         best
     }
+}
+
+/// Why a database cannot be the way back of a site that stays open.
+pub(super) fn no_one_instant(name: &str) -> Refusal {
+    let what = format!(
+        "database {name}: tables without transactions would be read one after the other, for the \
+         account lacks the right LOCK TABLES, and no maintenance switch shuts the site meanwhile"
+    );
+    Refusal { kind: RefusalKind::Preflight, what }
 }
 
 /// Opens the databases of `app`.

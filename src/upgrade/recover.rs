@@ -44,8 +44,8 @@ use super::{Number, UpgradeError, chain};
 /// What `recover` is asked to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecoverRequest<'a> {
-    /// Only this application's transaction.
-    pub app: Option<&'a str>,
+    /// Only the transactions of these applications; none named: of all.
+    pub apps: &'a [String],
     /// Opens the repository where the key file of the journal does not.
     pub passphrase: Option<&'a SecretString>,
     /// A key file instead of the recorded one.
@@ -89,17 +89,28 @@ pub fn decisions(
 
 /// Settles every open transaction, oldest first. To be called from the main thread.
 ///
-/// One that cannot be settled is an outcome that needs hands, and the next is settled all the same;
-/// an error means that the journal itself cannot be believed, or is in use.
+/// One that cannot be settled is an outcome that needs hands; one that somebody else works on, or
+/// that began on another machine, is an error of its own. The next is settled all the same, unless
+/// the journal itself cannot be believed: that error comes last.
 pub fn recover(
     ground: &Ground<'_>,
     request: &RecoverRequest<'_>,
-) -> Result<Vec<Outcome>, UpgradeError> {
+) -> Result<Vec<Result<Outcome, UpgradeError>>, UpgradeError> {
     let Some(journal) = open(ground, request)? else { return Ok(Vec::new()) };
     let open = transactions(&journal, request)?;
     drop(journal);
-    let settled = open.iter().map(|one| settle(ground, request, one.header.number));
-    settled.filter_map(Result::transpose).collect()
+    let mut settled = Vec::new();
+    for one in open {
+        let Some(outcome) = settle(ground, request, one.header.number).transpose() else {
+            continue;
+        };
+        let is_over = matches!(outcome, Err(UpgradeError::Journal(_)));
+        settled.push(outcome);
+        if is_over {
+            break;
+        }
+    }
+    Ok(settled)
 }
 
 fn open(
@@ -129,7 +140,7 @@ fn transactions(
     journal: &Journal,
     request: &RecoverRequest<'_>,
 ) -> Result<Vec<Transaction>, UpgradeError> {
-    let wanted = |app: &str| request.app.is_none_or(|only| only == app);
+    let wanted = |app: &String| request.apps.is_empty() || request.apps.contains(app);
     let open = journal.unfinished()?.into_iter().filter(|header| wanted(&header.app));
     open.map(|header| Ok(journal.transaction(header.number)?)).collect()
 }

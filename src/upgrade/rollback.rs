@@ -115,12 +115,13 @@ impl Undo<'_, '_> {
                     armed.snapshot().databases.iter().find(|mark| mark.name == name).ok_or_else(
                         || UpgradeError::NoWayBack { what: format!("no dump of {name}") },
                     )?;
-                is_the_same(database, &mark.identity, deadline)?;
-                if kind == DatabaseKind::MySql {
-                    database.end_sessions()?;
-                }
                 let monitor = undo.course.ground.monitor;
-                let now = database.restore(undo.repository, &mark.state, monitor)?;
+                let now = there(database, &mark.identity, deadline, |database| {
+                    if kind == DatabaseKind::MySql {
+                        database.end_sessions()?;
+                    }
+                    database.restore(undo.repository, &mark.state, monitor)
+                })?;
                 if now != mark.fingerprint {
                     return Err(UpgradeError::ProofFailed { what: format!("database {name}") });
                 }
@@ -191,7 +192,9 @@ impl Undo<'_, '_> {
                 .iter_mut()
                 .find(|database| database.name() == mark.name)
                 .ok_or_else(|| UpgradeError::NoWayBack { what: mark.name.clone() })?;
-            let after = Digest(database.fingerprint(self.repository, &mark.state)?);
+            let read =
+                |database: &mut dyn Database| database.fingerprint(self.repository, &mark.state);
+            let after = Digest(there(database.as_mut(), &mark.identity, ground.wait, read)?);
             let compared = Compared { before: Digest(mark.fingerprint), after };
             databases.push(NamedCompared { name: mark.name.clone(), compared });
         }
@@ -246,6 +249,27 @@ impl Undo<'_, '_> {
             chain: chain(error),
             back: self.back.clone(),
             not_back,
+        }
+    }
+}
+
+/// How often a part is begun that the server went away from.
+const ROUNDS: u32 = 3;
+
+/// Does `work` on a server that is there, and is the one of T0. Whoever restarts it meanwhile costs
+/// the undo a round, not its end: each part may run any number of times.
+fn there<T>(
+    database: &mut dyn Database,
+    identity: &str,
+    wait: Duration,
+    work: impl Fn(&mut dyn Database) -> Result<T, DatabaseError>,
+) -> Result<T, UpgradeError> {
+    let mut round = 1;
+    loop {
+        is_the_same(database, identity, wait)?;
+        match work(database) {
+            Err(DatabaseError::Unreachable { .. }) if round < ROUNDS => round += 1,
+            done => return Ok(done?),
         }
     }
 }

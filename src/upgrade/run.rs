@@ -90,6 +90,7 @@ impl<'c> Run<'_, 'c> {
         let mut turning = Turning { app, databases: &mut covered.databases, nursery };
         self.services = Services::look(course, &mut turning)?;
         let services = &self.services;
+        covered.needs_shutting(services.shut_the_site())?;
         let quiescing = Quiescing {
             maintenance: services.keep(&writer)?,
             safety: Some(Digest::from(writer.snapshot_id())),
@@ -102,6 +103,8 @@ impl<'c> Run<'_, 'c> {
             take(ctx, course, app, &mut covered, plan, writer, kept)
         })?;
         let services = &self.services;
+        // The account may have lost a right since the warm one.
+        covered.needs_shutting(services.shut_the_site())?;
         course.step(Step::Arm, |course| arm(ctx, course, plan, &mut covered, &taken, services))
     }
 

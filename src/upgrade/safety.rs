@@ -174,7 +174,10 @@ impl Home {
             sources.push(Source { label, path, exclusions });
         }
         let databases = databases(&app, scratch_dir)?;
-        Ok(Self { app, covered: Covered { sources, databases, facts: Vec::new() } })
+        Ok(Self {
+            app,
+            covered: Covered { sources, databases, facts: Vec::new(), per_table: Vec::new() },
+        })
     }
 }
 

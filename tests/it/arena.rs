@@ -82,6 +82,28 @@ impl Arena {
     /// Upgrades of passbolt on MariaDB.
     pub(crate) fn mariadb() -> Self {
         let (world, site) = World::with_passbolt();
+        Self::passbolt(world, site)
+    }
+
+    /// The same with triggers and views over what the migrations change.
+    pub(crate) fn triggers() -> Self {
+        let (world, site) = World::with_passbolt();
+        let sql = world.path("triggers.sql");
+        write(
+            &sql,
+            "CREATE TRIGGER trimmed BEFORE INSERT ON resources FOR EACH ROW SET NEW.name = TRIM(NEW.name);
+CREATE TRIGGER renamed BEFORE UPDATE ON resources FOR EACH ROW SET NEW.name = TRIM(NEW.name);
+CREATE TRIGGER moved AFTER UPDATE ON secrets FOR EACH ROW
+  UPDATE controller_logs SET message = CONCAT('moved ', OLD.id) WHERE user_id = NEW.user_id;
+CREATE VIEW present AS SELECT * FROM users WHERE deleted = 0;
+CREATE VIEW present_admins AS SELECT * FROM present WHERE role_id = 'r-admin';
+",
+        );
+        site.schema.load(&sql);
+        Self::passbolt(world, site)
+    }
+
+    fn passbolt(world: World, site: Passbolt) -> Self {
         let release = |version: &str| fixture("apps/passbolt-v1").join(version);
         let failing = world.path("failing-release");
         copy(release("1.3.2"), &failing);

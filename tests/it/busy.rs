@@ -8,7 +8,7 @@ use crate::stage::{copy, write};
 use crate::world::World;
 
 /// An upgrade whose migration computes for hours after it has changed rows.
-fn endless(world: &World) -> Vec<std::ffi::OsString> {
+pub(crate) fn endless(world: &World) -> Vec<std::ffi::OsString> {
     let staged = world.path("endless");
     if !staged.exists() {
         copy(release("1.3.2"), &staged);
@@ -24,7 +24,7 @@ INSERT INTO notes (title, changed) SELECT 'never', '' FROM n WHERE i < 0;
 }
 
 /// Starts the endless upgrade and waits until its migration has begun to change rows.
-fn in_migration(world: &World, site: &Notes) -> Running {
+pub(crate) fn in_migration(world: &World, site: &Notes) -> Running {
     let mut running = world.start(endless(world));
     until("the migration deletes rows", || {
         assert!(!running.ended(), "the upgrade ended: {}", running.said());

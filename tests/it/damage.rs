@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::nasty;
 use crate::oracle::{Skip, same, tree};
-use crate::run::args;
+use crate::run::{args, tool};
 use crate::stage::write;
 use crate::world::World;
 
@@ -120,4 +120,135 @@ fn a_deleted_index_is_rebuilt_from_the_packs() {
     world.snap(args!["restore", "latest", "--target", target]).ok();
     let restored = target.join(source.strip_prefix("/").expect("absolute"));
     same(&before.0, &tree(restored, Skip::default()).0, "restored");
+}
+
+/// The packs, the largest first: the first holds the content of files.
+fn packs(world: &World) -> Vec<PathBuf> {
+    let is_pack = |part: &PathBuf| part.starts_with(world.repository().join("packs"));
+    let mut packs: Vec<PathBuf> = parts(world).into_iter().filter(is_pack).collect();
+    packs.sort_by_key(|pack| std::cmp::Reverse(fs::metadata(pack).expect("ours").len()));
+    packs
+}
+
+/// Harms one byte in the middle of a file.
+fn harm(part: &std::path::Path) {
+    let mut bytes = fs::read(part).expect("ours");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    write_over(part, &bytes);
+}
+
+#[test]
+fn damage_is_named_with_the_snapshots_and_paths_that_it_hurts_and_the_rest_comes_back() {
+    let world = World::new();
+    let source = world.path("tree");
+    write(source.join("safe"), "safe");
+    world.snap(args!["backup", source]).ok();
+    let calm: Vec<PathBuf> = packs(&world);
+    let long = nasty::noise(400_000, 1);
+    write(source.join("dir/hurt"), &long);
+    write(source.join("dir/twin"), &long);
+    world.snap(args!["backup", source]).ok();
+    let pack = packs(&world).into_iter().find(|pack| !calm.contains(pack)).expect("a new pack");
+    harm(&pack);
+
+    let name = pack.file_name().expect("a name").to_string_lossy().into_owned();
+    let run = world.snap(["check", "--read-data", "--json"]).exits(13);
+    let json = run.json();
+    let finding = json
+        .iter()
+        .find(|line| line["message_type"] == "finding" && line["object"] == format!("packs/{name}"))
+        .unwrap_or_else(|| panic!("the pack is not named\n{run}"));
+    let hurts = finding["hurts"].as_array().expect("a list");
+    assert_eq!(hurts.len(), 1, "only the second snapshot is hurt: {finding}");
+    let paths: Vec<&str> =
+        hurts[0]["paths"].as_array().expect("a list").iter().filter_map(|p| p.as_str()).collect();
+    let path = |below: &str| source.join(below).display().to_string();
+    assert_eq!(paths, [path("dir/hurt"), path("dir/twin")], "{finding}");
+    world.snap(["check", "--read-data"]).exits(13).says("dir/hurt").says("repair packs");
+
+    let target = world.path("refused");
+    world.snap(args!["restore", "latest", "--target", target]).exits(13).says("--partial");
+    let target = world.path("partial");
+    let run = world.snap(args!["restore", "latest", "--target", target, "--partial"]).exits(3);
+    let run = run.says("lost").says("dir/twin");
+    assert!(!run.stdout.contains("/safe is lost"), "{run}");
+    let restored = target.join(source.strip_prefix("/").expect("absolute"));
+    assert!(!restored.join("dir/hurt").exists() && !restored.join("dir/twin").exists());
+    fs::remove_file(source.join("dir/hurt")).expect("ours");
+    fs::remove_file(source.join("dir/twin")).expect("ours");
+    tool("touch", &[&"-r", &restored.join("dir"), &source.join("dir")]);
+    let (wanted, found) = (tree(&source, Skip::default()), tree(restored, Skip::default()));
+    same(&wanted.0, &found.0, "all but what was lost");
+}
+
+#[test]
+fn a_lost_record_loses_its_snapshot_and_no_other() {
+    let world = World::new();
+    let source = stored(&world);
+    let before = tree(&source, Skip::default());
+    let first = world.snap(["snapshots", "--json"]).ok().message("snapshots");
+    let first = first["snapshots"][0]["id"].as_str().expect("an id").to_owned();
+    write(source.join("more"), "more");
+    world.snap(args!["backup", source]).ok();
+    let records = parts(&world);
+    let record = records
+        .iter()
+        .find(|part| {
+            part.starts_with(world.repository().join("snapshots")) && !part.ends_with(&first)
+        })
+        .expect("the second record");
+    harm(record);
+    world.snap(["check"]).exits(13).says("loses snapshot").says("repair snapshots");
+    // Whatever is the latest is not known: only an id says what is meant.
+    let target = world.path("restored");
+    world.snap(args!["restore", "latest", "--target", target]).exits(13);
+    world.snap(args!["restore", first, "--target", target]).ok();
+    let restored = target.join(source.strip_prefix("/").expect("absolute"));
+    same(&before.0, &tree(restored, Skip::default()).0, "the other snapshot");
+    world.snap(args!["backup", source]).ok();
+}
+
+#[test]
+fn a_sampled_check_begins_with_what_was_read_longest_ago() {
+    let world = World::new();
+    for n in 0..4 {
+        write(world.path("tree").join(format!("file{n}")), nasty::noise(30_000, n));
+        world.snap(args!["backup", world.path("tree")]).ok();
+    }
+    let count = packs(&world).len();
+    assert!(count >= 8, "{count} packs");
+    let one = |depth: &[&str]| {
+        let run = world.snap([&["check", "--json"], depth].concat());
+        let summary = run.message("summary");
+        (run.code(), summary["packs_read"].as_u64().expect("a number"))
+    };
+    assert_eq!(one(&["--read-data-subset", "1"]), (0, 1));
+    for pack in packs(&world) {
+        let bytes = fs::read(&pack).expect("ours");
+        harm(&pack);
+        // Never more runs than packs until each was looked at.
+        let found = (0..count).find(|_| one(&["--read-data-subset", "1"]).0 == 13);
+        assert!(found.is_some(), "{} was never looked at", pack.display());
+        write_over(&pack, &bytes);
+    }
+    assert_eq!(one(&["--read-data-subset", "100%"]), (0, count as u64));
+    let parts: u64 = ["1/3", "2/3", "3/3"].map(|n| one(&["--read-data-subset", n]).1).iter().sum();
+    assert_eq!(parts, count as u64);
+    world.snap(["check", "--read-data-subset", "none"]).exits(2);
+}
+
+#[test]
+fn a_damaged_config_keeps_nothing_from_being_opened() {
+    let world = World::new();
+    stored(&world);
+    for number in ["1", "2"] {
+        let config = world.repository().join("config").join(number);
+        let bytes = fs::read(&config).expect("ours");
+        harm(&config);
+        world.snap(["check"]).exits(13).says(&format!("config/{number}"));
+        world.snap(args!["restore", "latest", "--target", world.path(number)]).ok();
+        write_over(&config, &bytes);
+    }
+    world.snap(["check", "--read-data"]).ok();
 }

@@ -12,10 +12,12 @@
 mod arena;
 mod nasty;
 mod oracle;
+mod own_server;
 mod run;
 mod server;
 mod site;
 mod stage;
+mod syscalls;
 mod world;
 
 mod apps;
@@ -33,17 +35,22 @@ mod json;
 mod keys;
 mod large;
 mod notes_upgrade;
+mod one_instant;
 mod oracle_sees;
 mod passbolt_upgrade;
 mod plan;
 mod readme;
 mod real_trees;
+mod recover_all;
 mod recovering;
 mod refusals;
 mod releases;
 mod secrets;
+mod server_dies;
 mod stand_ins;
 mod switches;
+mod sync_order;
+mod undo_fails;
 
 /// Whether this run may change owners, make devices and mount.
 fn is_root() -> bool {

@@ -10,19 +10,19 @@ use crate::site::Passbolt;
 use crate::stage::{copy, edit, fixture, read, write};
 use crate::world::World;
 
-fn release(version: &str) -> PathBuf {
+pub(crate) fn release(version: &str) -> PathBuf {
     fixture("apps/passbolt-v1").join(version)
 }
 
 /// 1.3.2 with one migration that misbehaves.
-fn misbehaving(world: &World, overlay: &str) -> PathBuf {
+pub(crate) fn misbehaving(world: &World, overlay: &str) -> PathBuf {
     let dir = world.path(format!("release-{overlay}"));
     copy(release("1.3.2"), &dir);
     copy(fixture("apps/passbolt-v1/overlays").join(overlay), &dir);
     dir
 }
 
-fn upgrade(from: impl AsRef<Path>) -> Vec<OsString> {
+pub(crate) fn upgrade(from: impl AsRef<Path>) -> Vec<OsString> {
     args![
         "upgrade",
         "--app",
@@ -36,7 +36,7 @@ fn upgrade(from: impl AsRef<Path>) -> Vec<OsString> {
 }
 
 #[track_caller]
-fn unchanged(site: &Passbolt, before: &(Tree, String), when: &str) {
+pub(crate) fn unchanged(site: &Passbolt, before: &(Tree, String), when: &str) {
     let now = site.fingerprint();
     same(&before.0.0, &now.0.0, &format!("{when}: files"));
     same(&before.1, &now.1, &format!("{when}: database"));

@@ -30,6 +30,24 @@ impl Server {
         }
     }
 
+    /// One that lets root in without a password, by its socket alone.
+    pub(crate) fn of_root(socket: &std::path::Path) -> Self {
+        Self {
+            socket: socket.display().to_string(),
+            host: "localhost".to_owned(),
+            port: String::new(),
+            user: "root".to_owned(),
+            password: String::new(),
+        }
+    }
+
+    /// Whether it lets its administrator in.
+    pub(crate) fn answers(&self) -> bool {
+        let mut command = self.client("mariadb");
+        command.args(["--execute", "DO 1"]);
+        command.output().is_ok_and(|output| output.status.success())
+    }
+
     fn client(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.args(["--no-defaults", "--default-character-set=utf8mb4"]);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::app::App;
-use crate::database::{self, Address, Database, OpenOptions};
+use crate::database::{self, Address, Consistency, Database, OpenOptions};
 use crate::monitor::{Monitor, News};
 use crate::os::{clock, file};
 use crate::repository::{Repository, WriteOptions};
@@ -240,6 +240,13 @@ fn store(
         let state = one.dump(&writer, progress)?;
         for fact in &state.facts {
             progress.tell(News::Warning { what: fact.to_string() });
+        }
+        if state.consistency == Consistency::PerTable {
+            let what = format!(
+                "{name}: tables without transactions were read one after the other, for the \
+                 account lacks the right LOCK TABLES: of one instant only if nobody wrote"
+            );
+            progress.tell(News::Warning { what });
         }
         done(progress, name, watch, amount(state.rows, state.bytes));
         databases.push(DatabaseMark {

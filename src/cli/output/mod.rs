@@ -127,7 +127,6 @@ impl Output {
     }
 
     /// How loud this run is.
-    #[expect(dead_code, reason = "the verbs of transactions need it")]
     pub(in crate::cli) fn loudness(&self) -> Loudness {
         self.loudness
     }

@@ -4,6 +4,7 @@
 //! transaction of the application, which `recover` settles and `rollback` takes back.
 
 mod in_place;
+mod partial;
 mod target;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub(super) const ABOUT: About = About {
     examples: "snap restore latest --target /srv/back\n\
                snap restore latest@passbolt --in-place --delete\n\
                snap restore latest:/var/www/passbolt/app/Config --target /tmp/config\n\
+               snap restore 4f1c09 --target /srv/back --partial\n\
                snap restore 4f1c09 --db main --into sqlite:///tmp/old.db",
     exits: &[
         Exit::Partial,
@@ -76,6 +78,9 @@ pub(super) struct Args {
     /// The target may hold something; what differs is replaced
     #[arg(long, help_heading = "Safety")]
     overwrite: bool,
+    /// What a damaged repository still has; what it has not is named
+    #[arg(long, help_heading = "Safety", conflicts_with_all = ["in_place", "delete"])]
+    partial: bool,
     /// Delete what the snapshot does not have; goes with --overwrite or --in-place
     #[arg(long, help_heading = "Safety")]
     delete: bool,
@@ -100,7 +105,14 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::new(Code::E0001, "--delete goes with --overwrite or --in-place"));
     }
     let target = cx.environment.directory.join(target);
-    target::run(cx, args, repository, &snapshot, path, &target)
+    target::run(cx, args, repository, &snapshot, path, &target).map_err(|failure| {
+        match failure.exit {
+            Exit::Damaged if !args.partial => {
+                failure.fix(format!("snap restore {} --target DIR --partial", args.address))
+            }
+            _ => failure,
+        }
+    })
 }
 
 /// Loads one database of a snapshot into another place.

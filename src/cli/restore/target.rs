@@ -20,12 +20,11 @@ use crate::os::meta::Stamp;
 use crate::os::{clock, file};
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::converge::{self, ConvergePlan, Deletes};
-use crate::snapshot::{
-    Annex, DatabaseMark, Memory, Root, RootAnnex, Snapshot, Source, digest_like,
-};
+use crate::snapshot::{DatabaseMark, Memory, Root, RootAnnex, Snapshot, Source, digest_like};
 use crate::tree::{Exclusions, TreePath};
 
 use super::Args;
+use super::partial::Absent;
 
 /// One root on its way to the target.
 struct Piece<'a> {
@@ -46,9 +45,11 @@ pub(super) fn run(
     path: Option<&str>,
     target: &Path,
 ) -> Result<Exit, Failure> {
-    let pieces = pieces(args, repository, snapshot, path, target)?;
+    let absent = if args.partial { Absent::look(repository, snapshot)? } else { Absent::default() };
+    let pieces = pieces(args, repository, snapshot, &absent, path, target)?;
     let files = if args.db_only { &[][..] } else { &pieces[..] };
-    let databases = databases(args, snapshot, path, target);
+    let mut databases = databases(args, snapshot, path, target);
+    databases.retain(|(mark, _)| !absent.has_database(&mark.name));
     free(cx, args, target)?;
     let progress = Progress::new(cx.out);
     let mut plans = Vec::new();
@@ -58,6 +59,7 @@ pub(super) fn run(
     let shown = text::path(target);
     if cx.global.dry_run {
         dry(cx, &plans, &databases, &shown);
+        absent.tell(cx, snapshot);
         return Ok(Exit::Ok);
     }
     cx.out.remark(&format!("Restoring snapshot {} below {shown}\n", snapshot.id.short()));
@@ -70,10 +72,13 @@ pub(super) fn run(
         Ok::<_, Failure>(losses)
     })?;
     let whole = path.is_none() && args.include.is_empty() && losses.is_empty() && !args.db_only;
+    let whole = whole && absent.is_nothing();
     if whole && !args.overwrite {
         progress.during(|| compare(repository, snapshot, &pieces, &progress))?;
     }
-    Ok(report(cx, args, snapshot, &plans, &databases, &losses, &shown, &progress))
+    absent.tell(cx, snapshot);
+    let done = Done { plans: &plans, databases: &databases, losses: &losses, lost: absent.count() };
+    Ok(report(cx, args, snapshot, &done, &shown, &progress))
 }
 
 /// The roots that are meant, and what of them.
@@ -81,6 +86,7 @@ fn pieces<'a>(
     args: &Args,
     repository: &Repository,
     snapshot: &'a Snapshot,
+    absent: &Absent,
     path: Option<&str>,
     target: &Path,
 ) -> Result<Vec<Piece<'a>>, Failure> {
@@ -88,7 +94,7 @@ fn pieces<'a>(
     for one in &wanted {
         crate::cli::address::place(repository, snapshot, one)?;
     }
-    let annex = Annex::read(repository, &snapshot.annex)?;
+    let annex = absent.annex(repository, snapshot)?;
     let mut pieces = Vec::new();
     for root in &snapshot.roots {
         let mut include = (!wanted.is_empty()).then(Vec::new);
@@ -105,13 +111,13 @@ fn pieces<'a>(
         if whole {
             include = None;
         }
-        if include.as_ref().is_some_and(Vec::is_empty) {
+        if include.as_ref().is_some_and(Vec::is_empty) || absent.has_root(&root.label) {
             continue;
         }
         pieces.push(Piece {
             root,
             annex: annex.roots.get(&root.label).cloned().unwrap_or_default(),
-            exclusions: Exclusions::compile(root.rules.clone())?,
+            exclusions: Exclusions::compile(root.rules.clone())?.without(absent.below(&root.label)),
             place: below(target, &root.path),
             include,
         });
@@ -307,17 +313,24 @@ fn compare(
         .state("the files are in the target"))
 }
 
-#[expect(clippy::too_many_arguments, reason = "a report names everything that was done")]
+/// What was done, and what was not.
+struct Done<'a> {
+    plans: &'a [ConvergePlan],
+    databases: &'a [(&'a DatabaseMark, PathBuf)],
+    losses: &'a [Problem],
+    /// Parts that the repository could not give.
+    lost: usize,
+}
+
 fn report(
     cx: &Context<'_>,
     args: &Args,
     snapshot: &Snapshot,
-    plans: &[ConvergePlan],
-    databases: &[(&DatabaseMark, PathBuf)],
-    losses: &[Problem],
+    done: &Done<'_>,
     shown: &str,
     progress: &Progress<'_>,
 ) -> Exit {
+    let Done { plans, databases, losses, lost } = *done;
     for loss in losses {
         progress.problem(loss.clone());
     }
@@ -338,8 +351,9 @@ fn report(
     let (files, bytes): (u64, u64) = plans
         .iter()
         .fold((0, 0), |(files, bytes), p| (files + p.counts.write, bytes + p.counts.write_bytes));
-    let exit = if losses.is_empty() { Exit::Ok } else { Exit::Partial };
-    let mark = if losses.is_empty() { Ink::Good.on('✓') } else { Ink::Warn.on('!') };
+    let whole = losses.is_empty() && lost == 0;
+    let exit = if whole { Exit::Ok } else { Exit::Partial };
+    let mark = if whole { Ink::Good.on('✓') } else { Ink::Warn.on('!') };
     let data = match databases.len() {
         0 => String::new(),
         number => format!(" and {}", counted(number as u64, "database", "databases")),
@@ -358,6 +372,7 @@ fn report(
         "databases_restored": databases.len(),
         "verified": true,
         "problems": losses.len(),
+        "lost": lost,
         "total_duration": progress.elapsed().as_secs_f64(),
     });
     cx.out.message("summary", Level::Info, &format!("restored below {shown}"), fields);

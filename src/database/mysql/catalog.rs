@@ -68,9 +68,12 @@ impl TableInfo {
 
     /// Whether a snapshot of a transaction holds its rows still.
     pub(super) fn is_transactional(&self) -> bool {
-        ["InnoDB", "ROCKSDB"].iter().any(|one| one.eq_ignore_ascii_case(&self.engine))
+        TRANSACTIONAL.iter().any(|one| one.eq_ignore_ascii_case(&self.engine))
     }
 }
+
+/// Engines whose rows a snapshot holds still.
+pub(super) const TRANSACTIONAL: [&str; 2] = ["InnoDB", "ROCKSDB"];
 
 /// A view.
 #[derive(Clone, Debug, PartialEq)]

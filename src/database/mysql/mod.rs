@@ -39,8 +39,8 @@ use stored::{Stored, spellings};
 use crate::database::fingerprint::Hashers;
 use crate::database::rows::RowStream;
 use crate::database::{
-    Activity, Database, DatabaseError, DatabaseKind, DatabaseState, Fingerprint, MySqlAddress,
-    ObjectKind, OpenOptions, Proof, Value, Where,
+    Activity, Consistency, Database, DatabaseError, DatabaseKind, DatabaseState, Fingerprint,
+    MySqlAddress, ObjectKind, OpenOptions, Proof, Value, Where,
 };
 use crate::monitor::{Counter, Monitor, News, Problem};
 use crate::repository::{ChunkId, Repository, Writer};
@@ -147,6 +147,10 @@ impl Database for MySql {
             stored.trigger(record)?;
         }
         Ok(Proof::Verified)
+    }
+
+    fn consistency(&mut self) -> Result<Consistency, DatabaseError> {
+        point::foretell(&self.door)
     }
 
     fn activity(&mut self) -> Result<Activity, DatabaseError> {

@@ -18,11 +18,12 @@
 //! tables without transactions are read as they come, which is recorded.
 
 use super::blocker::explain;
-use super::catalog::Catalog;
+use super::catalog::{Catalog, TRANSACTIONAL};
 use super::define::DEADLOCK;
+use super::rights::Rights;
 use super::server::Server;
 use super::session::{Door, Purpose, Session, code_in};
-use super::text::qualified;
+use super::text::{literal, qualified};
 use crate::database::{Consistency, DatabaseError};
 
 /// How often the instant is tried for.
@@ -78,6 +79,24 @@ pub(super) fn open(
         }
     }
     unreachable!("the last rung returns whatever it came to")
+}
+
+/// How far what is read now would belong to one instant.
+pub(super) fn foretell(door: &Door) -> Result<Consistency, DatabaseError> {
+    let mut session = door.open(Purpose::Read)?;
+    let schema = session.value("ask for the schema", "SELECT DATABASE()")?;
+    if Rights::ask(&mut session, &schema)?.may_lock() {
+        return Ok(Consistency::OnePoint);
+    }
+    let engines: Vec<String> = TRANSACTIONAL.iter().map(|engine| literal(engine)).collect();
+    let unmoving = format!(
+        "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} \
+         AND TABLE_TYPE = 'BASE TABLE' AND ENGINE NOT IN ({})",
+        literal(&schema),
+        engines.join(", ")
+    );
+    let count = session.value("look for tables without transactions", &unmoving)?;
+    Ok(if count == "0" { Consistency::OnePoint } else { Consistency::PerTable })
 }
 
 fn try_rung(

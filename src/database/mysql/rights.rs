@@ -57,6 +57,11 @@ impl Rights {
         rights
     }
 
+    /// Whether tables can be held still while they are read.
+    pub(super) fn may_lock(&self) -> bool {
+        self.all || self.named.contains("LOCK TABLES")
+    }
+
     /// What could be in the schema without the account seeing it: privilege and objects.
     pub(super) fn blind_spots(&self) -> Vec<(&'static str, &'static str)> {
         let lacks = |any: &&[&str]| !self.all && !any.iter().any(|one| self.named.contains(*one));

@@ -185,6 +185,10 @@ impl Database for Sqlite {
         }
     }
 
+    fn consistency(&mut self) -> Result<Consistency, DatabaseError> {
+        Ok(Consistency::OnePoint)
+    }
+
     fn activity(&mut self) -> Result<Activity, DatabaseError> {
         let [wal, shm, journal] = restore::beside(&self.path);
         let mut written = BTreeMap::new();

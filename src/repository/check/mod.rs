@@ -6,20 +6,23 @@
 //! index: every segment opens and is sorted; its rows and the footers are the same set
 //! ```
 //! Whether all that a snapshot needs is there is for the caller to ask, who knows what a tree is:
-//! see [`CheckReport::need`].
+//! see [`CheckReport::lack`].
 
+mod history;
 mod objects;
 mod packs;
+mod sample;
 mod segments;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use self::packs::Packs;
+pub(super) use self::packs::Packs;
+pub use self::sample::Sample;
 use self::segments::Said;
 pub(super) use self::segments::Sum;
 use super::error::RepositoryError;
-use super::id::ChunkId;
+use super::id::{ChunkId, ObjectId};
 use super::object::ObjectKind;
 use super::repository::Repository;
 use crate::monitor::Monitor;
@@ -29,6 +32,8 @@ use crate::monitor::Monitor;
 pub enum CheckDepth {
     /// Lists, records, index and footers.
     Structure,
+    /// And every byte of some packs, those first that were read longest ago.
+    Sample(Sample),
     /// And every byte of every pack.
     ReadData,
 }
@@ -66,6 +71,10 @@ impl fmt::Display for Finding {
 pub struct CheckReport {
     /// Packs looked at.
     pub packs: u64,
+    /// Of those, packs read whole.
+    pub packs_read: u64,
+    /// Their bytes.
+    pub bytes_read: u64,
     /// Frames opened, decoded and hashed.
     pub frames: u64,
     /// Chunks that the footers name.
@@ -76,8 +85,13 @@ pub struct CheckReport {
     pub segments: u64,
     /// All that is not as it should be.
     pub findings: Vec<Finding>,
-    /// Chunks in damaged frames and packs of which no sound copy is known.
-    pub lost: BTreeSet<ChunkId>,
+    /// Chunks in damaged frames and packs of which no sound copy is known, with the pack that
+    /// should hold them.
+    pub lost: BTreeMap<ChunkId, ObjectId>,
+    /// Chunks that are there, and that only damaged index segments name.
+    unindexed: BTreeSet<ChunkId>,
+    /// Those segments.
+    damaged_segments: Vec<String>,
 }
 
 impl CheckReport {
@@ -86,22 +100,27 @@ impl CheckReport {
         self.findings.iter().all(|finding| finding.severity == Severity::Litter)
     }
 
-    /// Says that `by` needs the chunk; a finding, and `false`, if it is not there or damaged.
-    pub fn need(
-        &mut self,
+    /// The objects whose damage keeps the chunk from being had, as findings name them; none if it
+    /// can be had.
+    pub fn lack(
+        &self,
         repository: &Repository,
         id: &ChunkId,
-        by: &dyn fmt::Display,
-    ) -> Result<bool, RepositoryError> {
-        let what = if self.lost.contains(id) {
-            format!("it is damaged, and {by} needs it")
-        } else if !repository.contains(id)? {
-            format!("it is in no index, and {by} needs it")
-        } else {
-            return Ok(true);
-        };
-        self.damage(format!("chunk {id}"), what);
-        Ok(false)
+    ) -> Result<Vec<String>, RepositoryError> {
+        if let Some(pack) = self.lost.get(id) {
+            return Ok(vec![ObjectKind::Pack.named(&pack.to_string())]);
+        }
+        if self.unindexed.contains(id) {
+            return Ok(self.damaged_segments.clone());
+        }
+        Ok(if repository.contains(id)? { Vec::new() } else { vec![format!("chunk {id}")] })
+    }
+
+    /// Adds damage that the caller came upon, unless something of that object is known already.
+    pub fn add_damage(&mut self, object: &str, what: &str) {
+        if !self.findings.iter().any(|finding| finding.object == object) {
+            self.damage(object.to_owned(), what);
+        }
     }
 
     fn find(&mut self, severity: Severity, object: String, what: impl Into<String>) {
@@ -160,6 +179,7 @@ impl Repository {
         let packs = self.inner.check_packs(depth, monitor, &mut report)?;
         compare(&said, &packs, &mut report);
         report.lost = self.inner.lost_chunks(&packs)?;
+        self.inner.note_unindexed(&said, &packs, &mut report)?;
         report.findings.sort_by(|a, b| (&a.object, &a.what).cmp(&(&b.object, &b.what)));
         Ok(report)
     }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::segments::Sum;
-use super::{CheckDepth, CheckReport};
+use super::segments::{Said, Sum};
+use super::{CheckDepth, CheckReport, Severity};
 use crate::monitor::{Counter, Monitor};
+use crate::os::clock;
 use crate::repository::backend::Freshness;
 use crate::repository::error::RepositoryError;
 use crate::repository::id::{ChunkId, ObjectId};
@@ -18,9 +19,9 @@ use crate::repository::verify::WholePack;
 
 /// What the packs themselves say.
 #[derive(Default)]
-pub(super) struct Packs {
+pub(in crate::repository) struct Packs {
     /// Packs that are there, sound or not.
-    pub(super) listed: BTreeSet<ObjectId>,
+    pub(in crate::repository) listed: BTreeSet<ObjectId>,
     /// What those with a sound footer hold.
     pub(super) sums: BTreeMap<ObjectId, Sum>,
     /// Frames that do not give what was put into them.
@@ -30,7 +31,12 @@ pub(super) struct Packs {
 }
 
 impl Packs {
-    fn can_give(&self, pack: &ObjectId, frame: u32) -> bool {
+    fn is_hurt(&self, id: &ObjectId) -> bool {
+        self.footless.contains_key(id)
+            || self.damaged.range((*id, 0)..=(*id, u32::MAX)).next().is_some()
+    }
+
+    pub(in crate::repository) fn can_give(&self, pack: &ObjectId, frame: u32) -> bool {
         self.listed.contains(pack)
             && !self.damaged.contains(&(*pack, frame))
             && self.footless.get(pack).is_none_or(|sound| sound.contains(&frame))
@@ -42,7 +48,7 @@ impl Packs {
 const TOGETHER: usize = 16;
 
 impl Inner {
-    pub(super) fn check_packs(
+    pub(in crate::repository) fn check_packs(
         &self,
         depth: CheckDepth,
         monitor: &dyn Monitor,
@@ -56,13 +62,35 @@ impl Inner {
             }
         }
         let mut packs = Packs { listed: ids.iter().copied().collect(), ..Packs::default() };
+        let mut history = self.check_history();
+        let chosen = match depth {
+            CheckDepth::Structure => BTreeSet::new(),
+            CheckDepth::ReadData => packs.listed.clone(),
+            CheckDepth::Sample(sample) => sample.choose(&self.lengths(&ids)?, &history),
+        };
         for together in ids.chunks(TOGETHER) {
-            let whole = self.check_footers(together, &mut packs, report)?;
-            if depth == CheckDepth::ReadData {
-                self.check_frames(&whole, monitor, &mut packs, report)?;
-            }
+            let mut whole = self.check_footers(together, &mut packs, report)?;
+            whole.retain(|pack| chosen.contains(&pack.pack.id));
+            self.check_frames(&whole, monitor, &mut packs, report)?;
+            let now = clock::now().0 / 1_000_000_000;
+            let sound = whole.iter().map(|pack| pack.pack.id).filter(|id| !packs.is_hurt(id));
+            // A hurt pack is not noted: the next check looks there first.
+            sound.for_each(|id| history.note(id, now));
+        }
+        if !chosen.is_empty() {
+            history.keep_only(&packs.listed);
+            // Without it the next sample begins anew: worth no failure.
+            let _ = self.keep_check_history(&history);
         }
         Ok(packs)
+    }
+
+    fn lengths(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, u64)>, RepositoryError> {
+        let length = |id: &ObjectId| {
+            let bytes = self.backend.stat(ObjectKind::Pack, &id.to_string())?;
+            Ok((*id, bytes.unwrap_or(0)))
+        };
+        ids.iter().map(length).collect()
     }
 
     /// Reads the footers of some packs; where one is damaged, scans the pack.
@@ -134,6 +162,8 @@ impl Inner {
             Ok(())
         })?;
         report.frames += frames.len() as u64;
+        report.packs_read += whole.len() as u64;
+        report.bytes_read += whole.iter().map(|pack| pack.bytes).sum::<u64>();
         for (id, frame, error) in failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             packs.damaged.insert((id, u32::try_from(frame).expect("a pack is bounded")));
             report.note(error)?;
@@ -141,11 +171,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Chunks that the index names in damaged or missing packs, and nowhere else.
-    pub(super) fn lost_chunks(&self, packs: &Packs) -> Result<BTreeSet<ChunkId>, RepositoryError> {
+    /// Chunks that the index names in damaged or missing packs, and nowhere else; each with the
+    /// pack that should hold it.
+    pub(in crate::repository) fn lost_chunks(
+        &self,
+        packs: &Packs,
+    ) -> Result<BTreeMap<ChunkId, ObjectId>, RepositoryError> {
         let index = self.index()?;
         let failed = |error| self.index_error(error);
-        let mut lost = BTreeSet::new();
+        let mut lost = BTreeMap::new();
         for segment in &index.segments {
             let mut cursor = Cursor::new(&segment.table);
             while let Some((id, row)) = cursor.next().map_err(failed)? {
@@ -158,10 +192,34 @@ impl Inner {
                     .iter()
                     .any(|at| packs.can_give(&index.packs[at.pack as usize].id, at.frame));
                 if !elsewhere {
-                    lost.insert(id);
+                    lost.insert(id, pack);
                 }
             }
         }
         Ok(lost)
+    }
+
+    /// Where segments are damaged, notes what only they may have named.
+    pub(super) fn note_unindexed(
+        &self,
+        said: &Said,
+        packs: &Packs,
+        report: &mut CheckReport,
+    ) -> Result<(), RepositoryError> {
+        let index = ObjectKind::Index.directory();
+        let damaged = report.findings.iter().filter(|finding| {
+            finding.severity == Severity::Repairable && finding.object.starts_with(index)
+        });
+        report.damaged_segments = damaged.map(|finding| finding.object.clone()).collect();
+        if report.damaged_segments.is_empty() {
+            return Ok(());
+        }
+        for id in packs.sums.keys().filter(|id| !said.contains_key(id)) {
+            let whole = self.read_footer(id, Freshness::Cached)?;
+            let frames = whole.contents.chunks();
+            let sound = frames.filter(|(_, frame, _, _)| packs.can_give(id, *frame));
+            report.unindexed.extend(sound.map(|(chunk, ..)| chunk));
+        }
+        Ok(())
     }
 }

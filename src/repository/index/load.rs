@@ -45,6 +45,11 @@ impl Shelf {
         Self { state: RwLock::default(), version: AtomicU64::new(0), cache_dir }
     }
 
+    /// Where this machine keeps what it may forget.
+    pub(in crate::repository) fn cache_dir(&self) -> Option<&std::path::Path> {
+        self.cache_dir.as_deref()
+    }
+
     /// Changes whenever [`Inner::index`] would give another index.
     pub(in crate::repository) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)

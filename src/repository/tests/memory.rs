@@ -11,15 +11,21 @@ type Objects = BTreeMap<(ObjectKind, String), Vec<u8>>;
 
 /// Objects by kind and name. Clones share them, as two processes share a directory.
 #[derive(Clone, Default)]
-pub(in crate::repository) struct Memory {
+pub(crate) struct Memory {
     objects: Arc<Mutex<Objects>>,
     /// How many calls still succeed; all of them at `u64::MAX`.
     left: Arc<AtomicU64>,
 }
 
 impl Memory {
-    pub(in crate::repository) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { objects: Arc::default(), left: Arc::new(AtomicU64::new(u64::MAX)) }
+    }
+
+    /// Another one that holds the same, and goes its own way.
+    pub(crate) fn copy(&self) -> Self {
+        let objects = self.objects.lock().unwrap().clone();
+        Self { objects: Arc::new(Mutex::new(objects)), ..Self::new() }
     }
 
     /// Lets `calls` more calls succeed, and none after them.
@@ -34,6 +40,30 @@ impl Memory {
 
     pub(in crate::repository) fn bytes(&self, kind: ObjectKind, name: &str) -> Vec<u8> {
         self.objects.lock().unwrap()[&(kind, name.to_owned())].clone()
+    }
+
+    /// Flips a bit in the middle of the first object of a kind.
+    pub(crate) fn harm_one(&self, kind: ObjectKind) {
+        let mut objects = self.objects.lock().unwrap();
+        let (_, bytes) = objects.iter_mut().find(|((of, _), _)| *of == kind).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    }
+
+    /// Every object there is, with its bytes.
+    pub(crate) fn all(&self) -> Vec<(ObjectKind, String, Vec<u8>)> {
+        let objects = self.objects.lock().unwrap();
+        objects.iter().map(|((kind, name), bytes)| (*kind, name.clone(), bytes.clone())).collect()
+    }
+
+    /// Makes an object what nobody wrote, or nothing.
+    pub(crate) fn set(&self, kind: ObjectKind, name: &str, bytes: Option<Vec<u8>>) {
+        let mut objects = self.objects.lock().unwrap();
+        let key = (kind, name.to_owned());
+        match bytes {
+            Some(bytes) => objects.insert(key, bytes),
+            None => objects.remove(&key),
+        };
     }
 
     fn call(&self, doing: &'static str, path: &str) -> Result<(), RepositoryError> {

@@ -4,9 +4,10 @@
 
 mod damage;
 mod faults;
+pub(crate) mod faulty;
 pub(super) mod golden;
 mod many;
-pub(super) mod memory;
+pub(crate) mod memory;
 mod reader;
 mod round_trip;
 mod slots;

@@ -91,7 +91,7 @@ pub fn plan(ctx: &Context<'_>, request: &PlanRequest<'_>) -> Result<Plan, Upgrad
     let from = &app.version;
     refusals.extend(judge::jump(from, &request.release.version, app.profile.path, request.allowed));
     refusals.extend(judge::undecided(&fates, base_id.is_some()));
-    refusals.extend(ground::databases(&mut covered.databases));
+    refusals.extend(ground::databases(app, &mut covered.databases));
     let space = ground::space(ctx, &covered, &place, bytes_taken(&fates, &theirs))?;
     refusals.extend(judge::room(&space));
     let (pending, unscanned) = texts::pending(repository, request, &mut covered.databases)?;

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::app::App;
-use crate::database::{Address, Database, DatabaseError};
+use crate::database::{Address, Consistency, Database, DatabaseError};
 use crate::os::{meta, volume};
 use crate::snapshot::{self, Source};
 
 use super::super::context::Context;
-use super::super::covered::Covered;
+use super::super::covered::{Covered, no_one_instant};
 use super::super::event::Label;
 use super::super::history;
 use super::super::{UpgradeError, chain, lock};
@@ -195,8 +195,9 @@ fn is_one(one: &Address, other: &Address) -> bool {
     }
 }
 
-/// Whether every database answers and can be read.
-pub(super) fn databases(databases: &mut [Box<dyn Database>]) -> Vec<Refusal> {
+/// Whether every database answers and can be read, and as of one instant unless the site is shut.
+pub(super) fn databases(app: &App, databases: &mut [Box<dyn Database>]) -> Vec<Refusal> {
+    let stays_open = app.profile.maintenance.is_empty();
     let mut refusals = Vec::new();
     for database in databases {
         // A table that nobody has: to look for it needs a login and a sound file.
@@ -211,6 +212,9 @@ pub(super) fn databases(databases: &mut [Box<dyn Database>]) -> Vec<Refusal> {
                 _ => RefusalKind::Database,
             };
             refusals.push(refusal(kind, chain(&error).join(": ")));
+        } else if stays_open && database.consistency().is_ok_and(|one| one == Consistency::PerTable)
+        {
+            refusals.push(no_one_instant(database.name()));
         }
     }
     refusals

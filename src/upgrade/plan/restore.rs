@@ -38,7 +38,7 @@ pub fn plan_restore(ctx: &Context<'_>, request: &RestoreRequest<'_>) -> Result<P
     let target = snapshot::open(ctx.repository, &request.snapshot)?.ok_or_else(missing)?;
     let place = ground::look(ctx, app, &covered, request.neighbours)?;
     let mut refusals = place.refusals.clone();
-    refusals.extend(ground::databases(&mut covered.databases));
+    refusals.extend(ground::databases(app, &mut covered.databases));
     let refuse = |what: String| Refusal { kind: RefusalKind::Preflight, what };
     if target.is_partial() {
         refusals.push(refuse(format!("snapshot {} is partial", target.id.short())));

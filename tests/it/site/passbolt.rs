@@ -23,8 +23,12 @@ pub(crate) struct Passbolt {
 impl Passbolt {
     /// Installs the site below `dir`; it reaches its server through the socket.
     pub(crate) fn install(dir: &Path) -> Self {
-        let server = Server::of_this_run();
-        Self::install_with(dir, &server, "localhost", &server.socket)
+        Self::install_on(dir, &Server::of_this_run())
+    }
+
+    /// The same, on a server of the test's own.
+    pub(crate) fn install_on(dir: &Path, server: &Server) -> Self {
+        Self::install_with(dir, server, "localhost", &server.socket)
     }
 
     /// The same, reaching its server by TCP.

@@ -1,0 +1,101 @@
+//! The database server is killed while a migration or an undo is at work, on a server of the test's
+//! own. What the server forgets is the server's; what `snap` does about it is looked at here.
+
+use std::collections::BTreeMap;
+
+use crate::own_server::OwnServer;
+use crate::passbolt_upgrade::{misbehaving, unchanged, upgrade};
+use crate::run::{Running, args, until};
+use crate::site::Passbolt;
+use crate::stage::read;
+use crate::undo_fails::POINTS;
+use crate::world::World;
+
+/// A site on a server that only it uses.
+fn on_its_own_server() -> (World, OwnServer, Passbolt) {
+    let world = World::new();
+    let server = OwnServer::start(&world.path("server"));
+    let site = Passbolt::install_on(&world.path(""), &server.server());
+    world.register("passbolt", "passbolt-v1", &site.root, "");
+    (world, server, site)
+}
+
+/// Waits until the migration has changed what it will change, and sits in one long statement.
+fn in_its_statement(running: &mut Running, site: &Passbolt) {
+    let waits = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'";
+    until("the migration is in its long statement", || {
+        assert!(!running.ended(), "the upgrade ended: {}", running.said());
+        site.schema.ask(waits).trim() == "1"
+    });
+}
+
+#[test]
+#[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
+fn a_server_restarted_under_a_migration_is_a_failure_that_is_put_back() {
+    let (world, mut server, site) = on_its_own_server();
+    let before = site.fingerprint();
+    let mut running = world.start(upgrade(misbehaving(&world, "waits-for-server")));
+    in_its_statement(&mut running, &site);
+    server.kill();
+    server.start_again();
+    running.end().exits(20);
+    unchanged(&site, &before, "put back");
+    let tried = read(world.path("state/T1/step-8.log"));
+    assert_eq!(tried.matches("Running migrations").count(), 1, "never a second try: {tried}");
+}
+
+#[test]
+#[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
+fn a_server_that_stays_away_leaves_the_transaction_stuck_until_it_is_back() {
+    let (world, mut server, site) = on_its_own_server();
+    let before = site.fingerprint();
+    let mut command = world.command(upgrade(misbehaving(&world, "waits-for-server")));
+    command.env("SNAP_CRASH_AT", "after-undo-started");
+    let mut running = world.start_command(command);
+    in_its_statement(&mut running, &site);
+    server.kill();
+    running.end().killed();
+    let recover = || args!["recover", "--wait", "1"];
+    for point in POINTS {
+        world.snap_dying_at(point, recover()).killed();
+    }
+    let run = world.snap(recover()).exits(21);
+    assert!(run.to_string().contains(&server.server().socket), "the server is named: {run}");
+    server.start_again();
+    world.snap(recover()).ok();
+    unchanged(&site, &before, "recovered");
+}
+
+/// Kills the server each time `recover` meets one more of these points, and starts it again.
+#[test]
+#[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
+fn a_server_killed_while_it_is_put_back_is_waited_for_and_the_part_is_done_again() {
+    let (world, mut server, site) = on_its_own_server();
+    // Enough that putting it back takes a while.
+    site.schema.ask("INSERT INTO controller_logs SELECT UUID(), NULL, 'info', NULL, REPEAT('y', 400), NOW() FROM seq_1_to_60000");
+    let before = site.fingerprint();
+    let rounds = if crate::arena::is_full() { 30 } else { 4 };
+    let points = ["object-dropped", "table-created", "rows-loaded", "views-created"];
+    let mut hit = BTreeMap::new();
+    for round in 0..rounds {
+        let go = upgrade(misbehaving(&world, "empties-logs"));
+        world.snap_dying_at("after-undo-started", go).killed();
+        let point = points[round % points.len()];
+        let log = world.path("met");
+        let _ = std::fs::remove_file(&log);
+        let mut command = world.command(["recover"]);
+        command.env("SNAP_CRASH_LOG", &log);
+        let mut running = world.start_command(command);
+        let met = || std::fs::read_to_string(&log).unwrap_or_default().contains(point);
+        until(point, || running.ended() || met());
+        server.kill();
+        let in_time = !running.ended();
+        *hit.entry((point, in_time)).or_insert(0) += 1;
+        server.start_again();
+        running.end().ok();
+        unchanged(&site, &before, point);
+    }
+    crate::report(&format!(
+        "server killed under {rounds} rollbacks, (point, before its end): {hit:?}"
+    ));
+}
