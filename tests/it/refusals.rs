@@ -230,7 +230,10 @@ fn a_live_link_where_the_release_has_a_directory_is_kept_and_reported() {
     fs::rename(site.root.join("public"), &elsewhere).expect("ours");
     std::os::unix::fs::symlink(&elsewhere, site.root.join("public")).expect("ours");
     let target = tree(&elsewhere, Skip::default());
-    world.snap(crate::notes_upgrade::plan("1.3.2")).ok().says("public   target not covered");
+    world
+        .snap(crate::notes_upgrade::plan("1.3.2"))
+        .ok()
+        .says("Uncovered public (target not covered)");
     world.snap(upgrade("1.3.2")).ok();
     assert!(fs::symlink_metadata(site.root.join("public")).expect("ours").is_symlink());
     same(&target.0, &tree(&elsewhere, Skip::default()).0, "the link's target is not covered");

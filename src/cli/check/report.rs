@@ -114,7 +114,7 @@ fn sound(examined: &Examined, progress: &Progress<'_>) -> String {
     let snapshots = counted(examined.snapshots.len() as u64, "snapshot", "snapshots");
     let took = render::took(progress.elapsed());
     format!(
-        "{} no damage: {snapshots} in {packs} of {bytes} ({})   {took}\n",
+        "{} no damage: {snapshots} in {packs} of {bytes}   {took}\n  {}\n",
         Ink::Good.on('✓'),
         reach(report)
     )

@@ -285,7 +285,9 @@ fn database(out: &mut String, plan: &Plan) {
             None if !question.fails => question.pattern.clone(),
             _ => format!("\"{}\"", words_of(&question.pattern)),
         };
-        let _ = writeln!(out, "    may ask {}", text::clip(&asked, 66));
+        for line in text::wrap(&format!("    may ask {asked}"), 79) {
+            let _ = writeln!(out, "{line}");
+        }
         let _ = writeln!(out, "      {answer}");
     }
 }
@@ -315,7 +317,7 @@ fn promises(out: &mut String, plan: &Plan) {
         part(out, "Site", "not shut by snap: the upgrade goes on only if nothing writes meanwhile");
     }
     for switch in &plan.maintenance {
-        part(out, "Site", switch);
+        part(out, "Site", &format!("shut by {switch}"));
     }
     for (label, lines) in
         [("Hooks", &plan.hooks), ("Uncovered", &plan.uncovered), ("Risks", &plan.risks)]
