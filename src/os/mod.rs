@@ -14,4 +14,5 @@ pub mod lock;
 pub mod meta;
 pub mod process;
 mod pty;
+pub mod random;
 pub mod volume;

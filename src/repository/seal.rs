@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::id::{ObjectId, RepositoryId};
 use super::object::ObjectKind;
+use crate::os::random;
 
 /// What sealing adds to the length.
 pub(super) const TAG_BYTES: usize = 16;
@@ -171,7 +172,7 @@ fn object_key(
 /// Random bytes from the system.
 pub(super) fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
+    random::fill(&mut bytes).expect("the system gives random bytes");
     bytes
 }
 
