@@ -7,8 +7,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use super::failure::Exit;
 use super::{
-    app, backup, check, demo, diff, dump, explain, help, history, init, key, ls, plan, recover,
-    repair, restore, rollback, show, snapshots, upgrade, version,
+    app, backup, bench, check, demo, diff, dump, explain, help, history, init, key, ls, plan,
+    recover, repair, restore, rollback, show, snapshots, upgrade, version,
 };
 
 /// Point-in-time backups of web applications, and upgrades that undo themselves.
@@ -140,6 +140,8 @@ pub(super) enum Verb {
     History(history::Args),
     /// One transaction in full
     Show(show::Args),
+    /// How fast this machine backs up and restores, and how fast it could
+    Bench(bench::Args),
     /// The whole story on a throw-away application
     Demo(demo::Args),
     /// Help on a command or a topic
@@ -186,6 +188,7 @@ pub(super) const ABOUT: &[About] = &[
     recover::ABOUT,
     history::ABOUT,
     show::ABOUT,
+    bench::ABOUT,
     demo::ABOUT,
     help::ABOUT,
     explain::ABOUT,

@@ -6,6 +6,7 @@
 mod address;
 mod app;
 mod backup;
+pub mod bench;
 mod check;
 mod command;
 mod config;
@@ -91,12 +92,15 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-/// Children of ours, before anything else is set up: one on its way to become another program,
-/// and one that is an application's migrator. No help names these verbs.
+/// Children of ours, before anything else is set up: one on its way to become another program, one
+/// that is measured, and one that is an application's migrator. No help names these verbs.
 fn child(typed: &[OsString]) -> Option<ExitCode> {
     let [_, verb, rest @ ..] = typed else { return None };
     if verb == process::GATE_VERB {
         return Some(ExitCode::from(process::gate(rest)));
+    }
+    if verb == bench::metered::VERB {
+        return Some(bench::metered::run(rest));
     }
     if verb == sql_files::MIGRATE_VERB {
         let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
@@ -149,6 +153,7 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         Verb::Recover(args) => recover::run(cx, args),
         Verb::History(args) => history::run(cx, args),
         Verb::Show(args) => show::run(cx, args),
+        Verb::Bench(args) => bench::run(cx, args),
         Verb::Demo(args) => demo::run(cx, args),
         Verb::Help(args) => help::run(cx, args),
         Verb::Explain(args) => explain::run(cx, args),
@@ -178,6 +183,7 @@ impl Verb {
             | Self::Recover(_)
             | Self::History(_)
             | Self::Show(_)
+            | Self::Bench(_)
             | Self::Demo(_)
             | Self::Help(_)
             | Self::Explain(_)
@@ -205,6 +211,7 @@ impl Verb {
             Self::Recover(_) => "recover",
             Self::History(_) => "history",
             Self::Show(_) => "show",
+            Self::Bench(_) => "bench",
             Self::Demo(_) => "demo",
             Self::Help(_) => "help",
             Self::Explain(_) => "explain",

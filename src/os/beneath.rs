@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFl
 use rustix::io::Errno;
 
 use super::meta::{self, At, FileKind, Handle, Inode, Stat};
+use super::usage::count_sync;
 
 /// An open directory.
 #[derive(Debug)]
@@ -214,11 +215,13 @@ impl Dir {
     /// Writes everything of this file system to the disk. Errors of earlier writes surface here
     /// since kernel 5.8.
     pub fn sync_file_system(&self) -> io::Result<()> {
+        count_sync();
         Ok(rustix::fs::syncfs(&self.0)?)
     }
 
     /// Makes the names in this directory durable.
     pub fn sync(&self) -> io::Result<()> {
+        count_sync();
         Ok(rustix::fs::fsync(&self.0)?)
     }
 

@@ -14,6 +14,7 @@ use rustix::fs::{Advice, CWD, RenameFlags};
 use rustix::io::Errno;
 
 use super::crash::{CrashPoint, reach};
+use super::usage::count_sync;
 
 /// Puts `bytes` at `dir/name` so that a reader, or a crash, finds all of them or none.
 ///
@@ -26,7 +27,7 @@ pub fn replace(dir: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()
     let mut file = File::options().write(true).create_new(true).mode(mode).open(&temp)?;
     file.write_all(bytes)?;
     reach(CrashPoint::TempWritten);
-    file.sync_all()?;
+    sync(&file)?;
     reach(CrashPoint::TempSynced);
     fs::rename(&temp, dir.join(name))?;
     reach(CrashPoint::Renamed);
@@ -85,7 +86,7 @@ pub fn reserve(path: &Path, bytes: u64) -> io::Result<()> {
                 file.write_all(&zeros[..usize::try_from(now).unwrap_or(zeros.len())])?;
                 left -= now;
             }
-            file.sync_all()
+            sync(&file)
         }
         done => Ok(done?),
     }
@@ -118,15 +119,28 @@ pub fn remove_dir_all(path: &Path) -> io::Result<bool> {
 
 /// Makes the names in `dir` durable. A rename lasts only once its directory does.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    match File::open(dir)?.sync_all() {
+    match sync(&File::open(dir)?) {
         // Some network and FUSE file systems cannot sync a directory; nothing better exists there.
         Err(cannot) if cannot.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
         done => done,
     }
 }
 
+/// Makes the file durable, bytes and metadata. An error is final: it is never tried again.
+pub fn sync(file: &File) -> io::Result<()> {
+    count_sync();
+    file.sync_all()
+}
+
+/// Makes the bytes of the file durable, and its length.
+pub fn sync_data(file: &File) -> io::Result<()> {
+    count_sync();
+    file.sync_data()
+}
+
 /// Makes everything written to the file system that holds `file` durable.
 pub fn syncfs(file: &File) -> io::Result<()> {
+    count_sync();
     Ok(rustix::fs::syncfs(file)?)
 }
 

@@ -15,4 +15,5 @@ pub mod meta;
 pub mod process;
 mod pty;
 pub mod random;
+pub mod usage;
 pub mod volume;

@@ -21,6 +21,7 @@ mod syscalls;
 mod world;
 
 mod apps;
+mod bench;
 mod busy;
 mod children;
 mod crash_backup;

@@ -263,6 +263,9 @@ catalogue! {
     E0902, Error, "an identity of the demo does not hold", ["snap demo --keep"],
         "The demo compares an application before and after with a judge of its own. What it found \
          should not happen: please send in what it printed.";
+    E0903, Partial, "slower or larger than before", [],
+        "snap bench --compare holds a run against an earlier one. Time is judged by the fastest run \
+         of now against the median of then; --fail-above says how much may be lost.";
 }
 
 impl Code {

@@ -99,7 +99,7 @@ impl Temp {
         reach(points.written);
         if kind != ObjectKind::Lease {
             // A lease speaks of a living process, and none outlives a power cut.
-            self.opened.sync_data().map_err(RepositoryError::io("sync", &self.path))?;
+            file::sync_data(&self.opened).map_err(RepositoryError::io("sync", &self.path))?;
         }
         reach(points.synced);
         file::rename_new(&self.path, to).map_err(RepositoryError::io("create", to))?;

@@ -1,0 +1,214 @@
+//! The trees: made from a fixed seed, or real ones that are named.
+//!
+//! W1 is a tree of PHP applications and its next release (W2: 3, 5 or 28 % of the files differ),
+//! W3 uploads, W4 large files, W5 odd shapes, W6 very many tiny files, W8 a SQLite database's file,
+//! and `copies` 500 installations of one release. W7, tables on a server, is measured by the tests
+//! of the database (`bash tests/all.sh`); W9 is in `days`.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use snap_backup::cli::bench::corpus::{self, Package, Random};
+
+use crate::options::Options;
+use crate::play::put;
+use crate::tools::{Kind, Tool};
+
+/// A tree, and what it becomes.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    pub(crate) name: String,
+    pub(crate) told: String,
+    pub(crate) before: PathBuf,
+    pub(crate) after: Option<PathBuf>,
+    /// Only `snap` and `restic`: the others take too long for what it would tell.
+    few: bool,
+}
+
+impl Workload {
+    pub(crate) fn takes(&self, tool: &Tool) -> bool {
+        !self.few || matches!(tool.kind, Kind::Snap | Kind::Restic)
+    }
+}
+
+/// Makes those that are wanted below the work directory; one that is there already is taken.
+pub(crate) fn workloads(options: &Options) -> Result<Vec<Workload>, String> {
+    let mut all = Vec::new();
+    for (number, (before, after)) in options.trees.iter().enumerate() {
+        let told = match after {
+            Some(after) => format!("{}, then {}", before.display(), after.display()),
+            None => before.display().to_string(),
+        };
+        let (before, after) = (before.clone(), after.clone());
+        all.push(Workload {
+            name: format!("real-{}", number + 1),
+            told,
+            before,
+            after,
+            few: false,
+        });
+    }
+    if !options.trees.is_empty() {
+        return Ok(all);
+    }
+    let files = options.by_size(20_000, 100_000);
+    let shares: &[u32] = options.by_size(&[5], &[5, 28, 3]);
+    for share in shares.iter().filter(|_| options.wants("W1")) {
+        let name = if *share == 5 { "W1".to_owned() } else { format!("W1-{share}") };
+        let before = made(options, "W1", |dir| corpus::php_tree(dir, files, 1).map(drop))?;
+        let after = made(options, &format!("W2-{share}"), |dir| {
+            put(&before, dir).map_err(std::io::Error::other)?;
+            corpus::step(dir, f64::from(*share) / 100.0, 2).map(drop)
+        })?;
+        let told = format!("{files} source files; the next release changes {share} % of them");
+        all.push(Workload { name, told, before, after: Some(after), few: *share != 5 });
+    }
+    let mut add = |name: &str, told: &str, few, make: &dyn Fn(&Path) -> std::io::Result<()>| {
+        if options.wants(name) {
+            let before = made(options, name, make)?;
+            let (name, told) = (name.to_owned(), told.to_owned());
+            all.push(Workload { name, told, before, after: None, few });
+        }
+        Ok::<_, String>(())
+    };
+    let mib = options.by_size(200, 2_000);
+    add("W3", "uploads: pictures, logs, sparse files, duplicates, hard links", false, &|dir| {
+        uploads(dir, options.by_size(400, 4_000))
+    })?;
+    add("W4", "a log and as much noise", false, &|dir| large(dir, mib))?;
+    add("W5", "a chain of 1,000 directories, and 100,000 files in one", true, &|dir| {
+        odd(dir, 1_000, options.by_size(20_000, 100_000))
+    })?;
+    add("W6", "tiny files of 300 bytes", true, &|dir| {
+        tiny(dir, options.by_size(100_000, 1_000_000))
+    })?;
+    let copies = options.by_size(50, 500);
+    add("copies", "copies of one release", true, &|dir| {
+        let first = dir.join("site-0");
+        fs::create_dir_all(dir)?;
+        corpus::php_tree(&first, 200, 9)?;
+        (1..copies).try_for_each(|number| {
+            put(&first, &dir.join(format!("site-{number}"))).map_err(std::io::Error::other)
+        })
+    })?;
+    Ok(all)
+}
+
+fn made(
+    options: &Options,
+    name: &str,
+    make: impl Fn(&Path) -> std::io::Result<()>,
+) -> Result<PathBuf, String> {
+    let dir = options.work.join("corpora").join(name);
+    if !dir.exists() {
+        println!("   making {name}");
+        fs::create_dir_all(options.work.join("corpora")).map_err(|why| why.to_string())?;
+        make(&dir).map_err(|why| format!("{}: {why}", dir.display()))?;
+    }
+    Ok(dir)
+}
+
+/// Text as logs have it, so many bytes.
+fn log(file: &mut File, bytes: u64, seed: u64) -> std::io::Result<()> {
+    let mut random = Random::new(seed);
+    let package = Package::new(seed);
+    let (mut written, mut second) = (0, 0);
+    let mut text = Vec::new();
+    while written < bytes {
+        text.clear();
+        for _ in 0..2_000 {
+            second += random.below(3);
+            let (a, b, c) = (random.below(250), random.rank(4_000), random.below(90_000));
+            let word = package.word(&mut random);
+            writeln!(
+                text,
+                "10.0.{}.{a} - - [2026-11-{:02}T{:02}:{:02}:{:02}] \"GET /{word}/{b} HTTP/1.1\" 200 {c}",
+                a / 7,
+                1 + second / 86_400 % 28,
+                second / 3_600 % 24,
+                second / 60 % 60,
+                second % 60,
+            )?;
+        }
+        file.write_all(&text)?;
+        written += text.len() as u64;
+    }
+    Ok(())
+}
+
+fn noise(file: &mut File, bytes: u64, random: &mut Random) -> std::io::Result<()> {
+    let mut piece = vec![0; 1 << 20];
+    let mut left = bytes;
+    while left > 0 {
+        random.fill(&mut piece);
+        let now = usize::try_from(left.min(1 << 20)).unwrap_or(piece.len());
+        file.write_all(&piece[..now])?;
+        left -= now as u64;
+    }
+    Ok(())
+}
+
+fn large(dir: &Path, mib: u64) -> std::io::Result<()> {
+    fs::create_dir_all(dir)?;
+    log(&mut File::create(dir.join("access.log"))?, mib << 20, 4)?;
+    noise(&mut File::create(dir.join("noise.bin"))?, mib << 20, &mut Random::new(5))
+}
+
+fn uploads(dir: &Path, mib: u64) -> std::io::Result<()> {
+    let mut random = Random::new(6);
+    let mut made = 0;
+    let mut number = 0;
+    while made < mib << 20 {
+        let month = dir.join(format!("2026/{:02}", 1 + number / 40 % 12));
+        fs::create_dir_all(&month)?;
+        let path = month.join(format!("img-{number:05}.jpg"));
+        let bytes = 200_000 + random.below(4_000_000);
+        let mut file = File::create(&path)?;
+        file.write_all(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00")?;
+        noise(&mut file, bytes, &mut random)?;
+        made += bytes;
+        match number % 10 {
+            3 => fs::copy(&path, month.join(format!("copy-{number:05}.jpg"))).map(drop)?,
+            5 => fs::hard_link(&path, month.join(format!("link-{number:05}.jpg")))?,
+            7 => log(&mut File::create(month.join(format!("{number:05}.log")))?, 1 << 20, number)?,
+            9 => {
+                // A disk image, mostly holes.
+                let sparse = File::create(month.join(format!("{number:05}.img")))?;
+                sparse.set_len(64 << 20)?;
+            }
+            _ => {}
+        }
+        number += 1;
+    }
+    Ok(())
+}
+
+fn odd(dir: &Path, deep: usize, wide: usize) -> std::io::Result<()> {
+    let mut chain = dir.join("deep");
+    for _ in 0..deep {
+        chain.push("d");
+    }
+    fs::create_dir_all(&chain)?;
+    fs::write(chain.join("bottom"), "here")?;
+    let all = dir.join("wide");
+    fs::create_dir_all(&all)?;
+    (0..wide)
+        .try_for_each(|number| fs::write(all.join(format!("f{number:06}")), number.to_string()))
+}
+
+fn tiny(dir: &Path, files: u64) -> std::io::Result<()> {
+    let mut random = Random::new(7);
+    let package = Package::new(7);
+    let mut text = Vec::new();
+    for number in 0..files {
+        if number % 1_000 == 0 {
+            fs::create_dir_all(dir.join(format!("{:04}", number / 1_000)))?;
+        }
+        text.clear();
+        package.source(&mut random, 300, &mut text);
+        text.truncate(300);
+        fs::write(dir.join(format!("{:04}/{number:07}.inc", number / 1_000)), &text)?;
+    }
+    Ok(())
+}
