@@ -8,13 +8,16 @@ use regex::Regex;
 
 use crate::app::App;
 use crate::app::profile::Profile;
-use crate::app::release::{self, Checksum, GitSource, Import, Imported, Limits, ReleaseSource};
+use crate::app::release::{
+    self, Checksum, GitCommit, GitSource, Import, Imported, Limits, ReleaseSource,
+};
 use crate::monitor::{Monitor, News};
 use crate::os::clock;
 use crate::repository::{ObjectId, Repository};
 use crate::tree::TreePath;
 use crate::upgrade::Staged;
 use crate::upgrade::merge::Typed;
+use crate::upgrade::plan::PlannedCommit;
 use crate::upgrade::plan::judge::Allowed;
 
 use super::failure::{Code, Failure};
@@ -94,6 +97,9 @@ impl Args {
             version: release.version,
             layout: release.layout,
             origin: release.origin,
+            commit: release
+                .commit
+                .map(|GitCommit { repository, id }| PlannedCommit { repository, id }),
             warnings: release.warnings,
         };
         Ok(Found { staged, base })

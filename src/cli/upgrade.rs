@@ -138,6 +138,7 @@ fn staged(plan: &Plan, app: &App) -> Result<release::Found, Failure> {
         version,
         layout: planned.layout.clone(),
         origin: planned.origin.clone(),
+        commit: planned.commit.clone(),
         warnings: Vec::new(),
     };
     Ok(release::Found { staged, base: planned.base.map(|base| base.object()) })

@@ -86,6 +86,8 @@ crash_points! {
     GateOpened = "gate-opened",
     /// The migration has printed one more line.
     MigrationLine = "migration-line",
+    /// The index of a git checkout is the release's, its HEAD is not yet.
+    CheckoutIndex = "checkout-index",
     /// How the site's switches stand is written down.
     MaintenanceRecorded = "maintenance-recorded",
     /// One more switch is on.

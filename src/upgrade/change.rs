@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::app::files::Live;
 use crate::app::purge;
+use crate::app::release::{self, Followed, GitCommit};
 use crate::repository::Repository;
 use crate::snapshot::converge::{self, Deletes};
 use crate::snapshot::{Memory, Source, Trust};
@@ -10,6 +11,7 @@ use crate::snapshot::{Memory, Source, Trust};
 use super::arm::{MayGo, Ready, WantedRoot};
 use super::armed::Armed;
 use super::course::Course;
+use super::plan::{PlannedCommit, PlannedRelease};
 use super::{UpgradeError, chain};
 
 /// Makes one root what is wanted. Only who is armed may.
@@ -72,6 +74,28 @@ pub(super) fn overwrite(
     }
     let written = total.write + total.make + total.link;
     Ok(format!("{written} written, {} removed, {} untouched", total.delete, total.keep))
+}
+
+/// HEAD and index of a site that is a git checkout follow its files, as far as the release came from
+/// git. What was not begun is told; what was begun and failed is a failure. For the step's line.
+pub(super) fn checkout(
+    _armed: &Armed,
+    course: &Course<'_>,
+    app: &App,
+    planned: &PlannedRelease,
+) -> Result<&'static str, UpgradeError> {
+    let Some(PlannedCommit { repository, id }) = planned.commit.clone() else { return Ok("") };
+    if !release::is_checkout(&app.root) {
+        return Ok("");
+    }
+    let (trampoline, token) = (course.ground.trampoline, course.header.token_hex());
+    match release::follow(&app.root, &GitCommit { repository, id }, trampoline, &token)? {
+        Followed::Done => Ok(", git HEAD moved"),
+        Followed::Left(why) => {
+            course.warn(format!("HEAD and index of the git checkout stay as they are: {why}"));
+            Ok("")
+        }
+    }
 }
 
 /// Empties what the profile purges where the snapshot covers nothing: caches and their like. Nothing

@@ -13,7 +13,7 @@ use crate::repository::WriteOptions;
 
 use super::arm::{Ready, arm};
 use super::begin::{Started, begin};
-use super::change::{overwrite, purge};
+use super::change::{checkout, overwrite, purge};
 use super::children::Nursery;
 use super::context::Context;
 use super::course::{Course, Done, catch, done};
@@ -132,7 +132,10 @@ impl<'c> Run<'_, 'c> {
         let wanted: Vec<u8> =
             ready.armed.record().roots.iter().flat_map(|root| root.wanted.0).collect();
         course.changing_step(Step::Overwrite, &[&wanted], |course| {
-            let note = overwrite(course, ctx.repository, ready)?;
+            let mut note = overwrite(course, ctx.repository, ready)?;
+            if let Aim::Upgrade(release) = &plan.aim {
+                note.push_str(checkout(&ready.armed, course, app, release)?);
+            }
             // What was wanted is on the disk; its objects may become garbage.
             ready.lease = None;
             let purged = match &plan.aim {

@@ -205,6 +205,7 @@ impl World {
             version: AppVersion::parse(version, Scheme::Semver).unwrap(),
             layout: "notes".into(),
             origin: version.into(),
+            commit: None,
             warnings: Vec::new(),
         }
     }

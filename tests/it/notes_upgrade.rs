@@ -1,6 +1,7 @@
 //! Upgrades of an application on SQLite, seen from outside.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::oracle::same;
 use crate::run::args;
@@ -46,6 +47,8 @@ fn a_good_upgrade_is_new_and_keeps_what_is_the_operators() {
         let (live, shipped) = (site.root.join(&path), release("1.3.2").join(&path));
         assert_eq!(fs::read(live).ok(), fs::read(shipped).ok(), "{path} is the release's");
     }
+    let mode = fs::metadata(site.root.join("bin/notes")).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o755, "the release made it run");
     for stale in ["lib/old.php", "lib/legacy/one.php", "lib/legacy"] {
         assert!(!site.root.join(stale).exists(), "{stale} is of the old release");
     }

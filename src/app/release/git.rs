@@ -5,20 +5,19 @@
 //! the repository's own; the live repository is only read. What it lacks is fetched into a bare
 //! copy of ours.
 
-use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::app::{Account, AppError};
+use crate::app::AppError;
 use crate::os::file;
-use crate::os::process::{self, CaptureLimits, Captured, Launch, Trampoline, Wiring};
+use crate::os::process::{self, Trampoline, Wiring};
 use crate::repository::RepositoryError;
 use crate::tree::Mtime;
 
 use super::ReleaseError;
+use super::checkout::GitCommit;
 use super::collect::{Collection, bad};
+use super::git_command::{FETCH, Git, QUESTION, is_id};
 
 /// A commit in a git repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,23 +33,12 @@ pub struct GitSource {
     pub fetch: bool,
 }
 
-/// What a commit is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Commit {
-    pub(super) id: String,
-}
-
 /// How git is run.
 pub(super) struct Tools<'a> {
     pub(super) trampoline: &'a Trampoline,
     /// Where bare copies are kept.
     pub(super) cache_dir: &'a Path,
 }
-
-/// Questions are answered at once; a fetch may have to bring a whole history.
-const QUESTION: CaptureLimits =
-    CaptureLimits { timeout: Duration::from_mins(2), bytes_max: 256 << 20 };
-const FETCH: CaptureLimits = CaptureLimits { timeout: Duration::from_mins(30), bytes_max: 1 << 20 };
 
 /// Asked for at once, so that git and we work at the same time.
 const BATCH: usize = 128;
@@ -60,7 +48,7 @@ pub(super) fn read(
     source: &GitSource,
     tools: &Tools<'_>,
     collection: &mut Collection<'_, '_>,
-) -> Result<Commit, AppError> {
+) -> Result<GitCommit, AppError> {
     let git = locate(source, tools)?;
     let commit = git.find_commit(&source.reference)?;
     let (git, id) = match commit {
@@ -71,7 +59,7 @@ pub(super) fn read(
     let mtime = git.commit_time(&id)?;
     let entries = git.list(&id)?;
     take(&git, &entries, mtime, collection)?;
-    Ok(Commit { id })
+    Ok(GitCommit { repository: git.dir.clone(), id })
 }
 
 fn no_reference(source: &GitSource) -> AppError {
@@ -82,13 +70,6 @@ fn no_reference(source: &GitSource) -> AppError {
     .into()
 }
 
-/// A repository, and as whom it is read.
-struct Git<'a> {
-    trampoline: &'a Trampoline,
-    dir: PathBuf,
-    account: Option<Account>,
-}
-
 /// The repository directory of a work tree, or the bare repository itself.
 fn locate<'a>(source: &GitSource, tools: &Tools<'a>) -> Result<Git<'a>, AppError> {
     let not_found = |source_error| ReleaseError::NotFound {
@@ -97,14 +78,11 @@ fn locate<'a>(source: &GitSource, tools: &Tools<'a>) -> Result<Git<'a>, AppError
     };
     let inner = source.repository.join(".git");
     let dir = if inner.exists() { inner } else { source.repository.clone() };
-    let meta = std::fs::metadata(&dir).map_err(not_found)?;
+    std::fs::metadata(&dir).map_err(not_found)?;
     if !dir.join("HEAD").exists() && !dir.is_file() {
         return Err(not_found(io::Error::other("it is no git repository")).into());
     }
-    let owner = Account::by_id(meta.uid(), meta.gid());
-    let caller = Account::caller();
-    let account = (caller.is_root() && !owner.is_root()).then_some(owner);
-    Ok(Git { trampoline: tools.trampoline, dir, account })
+    Git::of_its_owner(tools.trampoline, &dir).map_err(|error| not_found(error).into())
 }
 
 /// Fetches into our own bare copy what the repository lacks.
@@ -121,7 +99,7 @@ fn fetched<'a>(
     let dir = tools.cache_dir.join("git").join(&name[..32]);
     let io = |source| AppError::Read { path: dir.clone(), source };
     file::create_dirs(&dir, 0o700).map_err(io)?;
-    let copy = Git { trampoline: tools.trampoline, dir: dir.clone(), account: None };
+    let copy = Git::ours(tools.trampoline, &dir);
     copy.must(&["init", "--quiet", "--bare"], QUESTION)?;
     let refspecs = ["+refs/tags/*:refs/tags/*", "+refs/heads/*:refs/remotes/origin/*"];
     let mut arguments = vec![
@@ -139,88 +117,6 @@ fn fetched<'a>(
 }
 
 impl Git<'_> {
-    fn argv(&self, arguments: &[&str]) -> Vec<OsString> {
-        let mut argv = process::argv(["git", "--git-dir"]);
-        argv.push(self.dir.clone().into_os_string());
-        // Transports that run commands named by a URL stay closed.
-        for setting in [
-            "core.hooksPath=/dev/null",
-            "core.fsmonitor=false",
-            "protocol.allow=never",
-            "protocol.file.allow=always",
-            "protocol.git.allow=always",
-            "protocol.http.allow=always",
-            "protocol.https.allow=always",
-            "protocol.ssh.allow=always",
-            "fetch.recurseSubmodules=false",
-            "transfer.fsckObjects=true",
-            "gc.auto=0",
-        ] {
-            argv.extend(process::argv(["-c", setting]));
-        }
-        argv.extend(process::argv(arguments));
-        argv
-    }
-
-    fn environment() -> Vec<(OsString, OsString)> {
-        [
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-            ("GIT_OPTIONAL_LOCKS", "0"),
-            ("GIT_NO_REPLACE_OBJECTS", "1"),
-            ("GIT_NO_LAZY_FETCH", "1"),
-            ("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
-            ("HOME", "/nonexistent"),
-            ("LC_ALL", "C"),
-        ]
-        .map(|(name, value)| (name.into(), value.into()))
-        .into()
-    }
-
-    fn launch<T>(
-        &self,
-        arguments: &[&str],
-        wiring: Wiring,
-        run: impl FnOnce(&Launch<'_>) -> Result<T, process::LaunchError>,
-    ) -> Result<T, AppError> {
-        let identity = self.account.as_ref().map(Account::identity);
-        let argv = self.argv(arguments);
-        let launched = run(&Launch {
-            trampoline: self.trampoline,
-            argv: &argv,
-            dir: Path::new("/"),
-            env: &Self::environment(),
-            identity: identity.as_ref(),
-            wiring,
-            token: &process::fresh_token(),
-        });
-        Ok(launched.map_err(ReleaseError::NoGit)?)
-    }
-
-    fn ask(&self, arguments: &[&str], limits: CaptureLimits) -> Result<Captured, AppError> {
-        self.launch(arguments, Wiring::Pipes, |launch| process::capture(launch, limits))
-    }
-
-    fn must(&self, arguments: &[&str], limits: CaptureLimits) -> Result<Vec<u8>, AppError> {
-        let captured = self.ask(arguments, limits)?;
-        if captured.code() == Some(0) {
-            return Ok(captured.out);
-        }
-        let said = String::from_utf8_lossy(&captured.err);
-        let last = said.lines().last().unwrap_or("nothing").trim();
-        Err(ReleaseError::Git {
-            command: arguments.first().map_or_else(String::new, |&first| first.to_owned()),
-            path: self.dir.clone(),
-            said: if captured.status.is_none() {
-                "it was ended by its limits".to_owned()
-            } else {
-                last.to_owned()
-            },
-        }
-        .into())
-    }
-
     /// A tag before a branch of the same name; `tags/v1` and ids are understood too.
     fn find_commit(&self, reference: &str) -> Result<Option<String>, AppError> {
         let candidates = ["refs/tags/", "refs/", "refs/heads/", "refs/remotes/origin/", ""];
@@ -258,19 +154,6 @@ impl Git<'_> {
         let lines = raw.split(|byte| *byte == 0).filter(|line| !line.is_empty());
         lines.map(|line| Listed::parse(line).ok_or_else(|| self.odd("ls-tree"))).collect()
     }
-
-    fn odd(&self, command: &str) -> AppError {
-        ReleaseError::Git {
-            command: command.to_owned(),
-            path: self.dir.clone(),
-            said: "what cannot be understood".to_owned(),
-        }
-        .into()
-    }
-}
-
-fn is_id(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// One line of `ls-tree`.

@@ -14,6 +14,7 @@ use crate::repository::{ObjectId, PackClass, Repository, WriteOptions};
 use crate::snapshot::{self, AppMark, Class};
 use crate::tree::{Entry, TreePath};
 
+use super::checkout::GitCommit;
 use super::collect::{Collection, Totals};
 use super::git::Tools;
 use super::{Checksum, Limits, ReleaseError, ReleaseSource, archive, directory, git};
@@ -55,8 +56,18 @@ pub struct Imported {
     pub bytes: u64,
     /// Whether its archive had the checksum that was asked for, or that lay beside it.
     pub checksum: Option<String>,
+    /// The commit that it was read from, if it came from git.
+    pub commit: Option<GitCommit>,
     /// What was strange about it.
     pub warnings: Vec<String>,
+}
+
+/// Where a release came from, in the words of its source.
+#[derive(Default)]
+struct Origin {
+    said: String,
+    checksum: Option<String>,
+    commit: Option<GitCommit>,
 }
 
 /// Takes a release in. A release that is in the repository already is not stored twice.
@@ -70,7 +81,7 @@ pub fn import(
     let writer = repository.begin(&WriteOptions::default()).map_err(AppError::Repository)?;
     let bundle = writer.bundle(PackClass::Data);
     let mut collection = Collection::new(repository, bundle, import.limits);
-    let (origin, checksum) = read(import, &mut collection)?;
+    let Origin { said: origin, checksum, commit } = read(import, &mut collection)?;
     let prefix = prefix(import.profile, &collection);
     let (root, totals, warnings) = collection.finish(prefix.as_ref())?;
     writer.sync().map_err(AppError::Repository)?;
@@ -105,6 +116,7 @@ pub fn import(
         files: totals.files,
         bytes: totals.bytes,
         checksum,
+        commit,
         warnings,
     })
 }
@@ -121,15 +133,12 @@ fn counts(totals: Totals) -> snapshot::Counts {
     }
 }
 
-/// Reads the source; says where it came from and which checksum it had.
-fn read(
-    import: &Import<'_>,
-    collection: &mut Collection<'_, '_>,
-) -> Result<(String, Option<String>), AppError> {
+/// Reads the source.
+fn read(import: &Import<'_>, collection: &mut Collection<'_, '_>) -> Result<Origin, AppError> {
     match import.source {
         ReleaseSource::Directory(path) => {
             directory::read(path, collection)?;
-            Ok((format!("directory {}", path.display()), None))
+            Ok(Origin { said: format!("directory {}", path.display()), ..Origin::default() })
         }
         ReleaseSource::Archive(path) => {
             let beside = match import.checksum {
@@ -138,13 +147,15 @@ fn read(
             };
             let wanted = import.checksum.or(beside.as_ref());
             archive::read(path, wanted, import.limits, collection)?;
-            Ok((format!("archive {}", path.display()), wanted.map(ToString::to_string)))
+            let checksum = wanted.map(ToString::to_string);
+            Ok(Origin { said: format!("archive {}", path.display()), checksum, commit: None })
         }
         ReleaseSource::Git(source) => {
             let tools = Tools { trampoline: import.trampoline, cache_dir: import.cache_dir };
             let commit = git::read(source, &tools, collection)?;
             let short = &commit.id[..12];
-            Ok((format!("git {} ({short})", source.reference), None))
+            let said = format!("git {} ({short})", source.reference);
+            Ok(Origin { said, checksum: None, commit: Some(commit) })
         }
     }
 }

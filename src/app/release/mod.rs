@@ -12,11 +12,13 @@
 //! ```
 
 mod archive;
+mod checkout;
 mod checksum;
 mod collect;
 mod directory;
 mod error;
 mod git;
+mod git_command;
 mod import;
 mod links;
 mod pax;
@@ -28,6 +30,7 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use checkout::{Followed, GitCommit, follow, is_checkout};
 pub use checksum::Checksum;
 pub use error::ReleaseError;
 pub use git::GitSource;

@@ -146,6 +146,19 @@ impl Fed {
         self.running.wait_for_end()
     }
 
+    /// The same, with what it complained of: no more than a few lines.
+    pub fn finish_heard(mut self) -> io::Result<(ExitStatus, String)> {
+        const COMPLAINT_MAX: u64 = 4096;
+        // Whoever is gone already hears nothing any more.
+        let _ = self.input.shutdown(std::net::Shutdown::Write);
+        drop(self.output);
+        let mut complaint = Vec::new();
+        Read::by_ref(&mut self.errors).take(COMPLAINT_MAX).read_to_end(&mut complaint)?;
+        drop(self.errors);
+        let status = self.running.wait_for_end()?;
+        Ok((status, String::from_utf8_lossy(&complaint).into_owned()))
+    }
+
     /// Ends it at once.
     pub fn kill(mut self) {
         self.running.kill();

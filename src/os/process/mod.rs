@@ -30,7 +30,7 @@ use super::crash::{CrashPoint, reach};
 use super::host::{self, ProcessMark};
 use super::pty;
 
-pub use capture::{Answers, CaptureLimits, Captured, capture, feed, finish};
+pub use capture::{Answers, CaptureLimits, Captured, Fed, capture, feed, finish};
 pub use gate::gate;
 pub use running::{Heard, Running, Stream};
 pub use stray::{Outlived, adopt_orphans, find_orphans, kill_all, kill_orphans, strays_of};

@@ -255,6 +255,7 @@ impl Rules<'_> {
             Rule { owner: (self.owner)(path), edited: self.edited, typed: self.typed_for(path) };
         match merge(rule, base.as_ref(), mine.as_ref(), theirs.as_ref()) {
             Fate::Extra if self.extra_stops => Fate::ExtraStop,
+            Fate::Same if sides.gains_or_loses_x(path) => Fate::Changed,
             fate => fate,
         }
     }
@@ -275,6 +276,17 @@ pub struct Sides<'a> {
 }
 
 impl Sides<'_> {
+    /// Whether the releases differ in whether a file runs, and the installed one is as the old one
+    /// shipped it. Whoever gave all files one mode has decided otherwise.
+    fn gains_or_loses_x(&self, path: &TreePath) -> bool {
+        let runs = |side: &Side| match side.get(path) {
+            Some(Entry { kind: Kind::File { .. }, meta, .. }) => Some(meta.mode & 0o111 != 0),
+            _ => None,
+        };
+        let (base, mine, theirs) = (runs(self.base), runs(self.mine), runs(self.theirs));
+        base.is_some() && base == mine && theirs.is_some() && theirs != base
+    }
+
     /// Whether what lies directly above `path` will be no directory, or is itself not ours.
     fn is_below_no_directory(&self, path: &TreePath, above: &Fates) -> bool {
         let Some(dir) = path.parent() else { return false };

@@ -310,3 +310,22 @@ fn a_link_group_that_loses_its_first_name_is_called_by_the_next() {
     assert_eq!(group("c"), Some(path("b")));
     assert_eq!(group("d"), None, "alone is no group");
 }
+
+#[test]
+fn a_file_that_the_release_makes_run_runs_unless_somebody_chose_its_mode() {
+    let with = |mode| {
+        let (path, mut entry) = file("bin/cake", 1);
+        entry.meta.mode = mode;
+        side([(path, entry)])
+    };
+    let fate = |base: Side, mine, theirs| {
+        let (mine, theirs) = (with(mine), with(theirs));
+        let sides = Sides { base: &base, mine: &mine, theirs: &theirs };
+        with_rules(&[], |rules| fates(rules, sides)[&path("bin/cake")])
+    };
+    assert_eq!(fate(with(0o644), 0o640, 0o755), Fate::Changed);
+    assert_eq!(fate(with(0o755), 0o750, 0o644), Fate::Changed);
+    assert_eq!(fate(with(0o644), 0o755, 0o755), Fate::Same, "all files run here");
+    assert_eq!(fate(with(0o755), 0o640, 0o755), Fate::Same, "none does");
+    assert_eq!(fate(Side::new(), 0o640, 0o755), Fate::Same, "the old release is not to hand");
+}

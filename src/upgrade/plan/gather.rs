@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::app::App;
+use crate::app::release::is_checkout;
 use crate::app::version::{AppVersion, Jump};
 use crate::database::{Database, DatabaseKind};
 use crate::repository::{ObjectId, Repository};
@@ -20,8 +21,8 @@ use super::ground::{self, Place};
 use super::judge::{self, Allowed};
 use super::texts;
 use super::{
-    Aim, FORMAT, PathFate, PathSeen, PathTyped, Plan, PlannedApp, PlannedDatabase, PlannedRelease,
-    PlannedRoot, Refusal, RefusalKind,
+    Aim, FORMAT, PathFate, PathSeen, PathTyped, Plan, PlannedApp, PlannedCommit, PlannedDatabase,
+    PlannedRelease, PlannedRoot, Refusal, RefusalKind,
 };
 
 /// A release that was imported: a snapshot of class `release`.
@@ -35,6 +36,8 @@ pub struct Staged {
     pub layout: String,
     /// Where it came from, as the user reads it.
     pub origin: String,
+    /// The commit that it was read from, if it came from git.
+    pub commit: Option<PlannedCommit>,
     /// What was strange about it.
     pub warnings: Vec<String>,
 }
@@ -119,6 +122,7 @@ pub fn plan(ctx: &Context<'_>, request: &PlanRequest<'_>) -> Result<Plan, Upgrad
             origin: request.release.origin.clone(),
             jump: jump_word(Jump::between(from, &request.release.version)).to_owned(),
             base: base_id.map(Digest::from),
+            commit: request.release.commit.clone(),
         }),
         app: planned_app(app),
         repository: repository.id().to_string(),
@@ -292,6 +296,10 @@ fn risks(request: &PlanRequest<'_>, fates: &Fates, base_known: bool, place: &Pla
         0 => {}
         1 => risks.push("1 file edited by hand".to_owned()),
         many => risks.push(format!("{many} files edited by hand")),
+    }
+    if request.release.commit.is_none() && is_checkout(&request.app.root) {
+        let what = "the site is a git checkout and the release is not from git: HEAD stays behind";
+        risks.push(what.to_owned());
     }
     risks.extend(place.risks.iter().cloned());
     risks

@@ -53,6 +53,18 @@ pub struct PlannedRelease {
     /// The snapshot of the old release; `None` if it is not to hand.
     #[serde(default)]
     pub base: Option<Digest>,
+    /// The commit that it was read from, if it came from git.
+    #[serde(default)]
+    pub commit: Option<PlannedCommit>,
+}
+
+/// A commit, and a repository that held it when the plan was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedCommit {
+    /// The repository's own directory.
+    pub repository: PathBuf,
+    /// The commit's id.
+    pub id: String,
 }
 
 /// The snapshot that is to come back.

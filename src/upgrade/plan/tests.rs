@@ -16,6 +16,7 @@ pub(in crate::upgrade) fn plan() -> Plan {
             origin: "git tag v1.3.2".into(),
             jump: "MINOR".into(),
             base: None,
+            commit: None,
         }),
         app: PlannedApp {
             name: "passbolt".into(),

@@ -28,6 +28,7 @@ fn told(number: u8, ending: Option<Ending>, at: i64, base: u8, to: u8) -> Told {
     let aim = Aim::Upgrade(PlannedRelease {
         snapshot: Digest([to; 32]),
         base: Some(Digest([base; 32])),
+        commit: None,
         ..release
     });
     Told {
