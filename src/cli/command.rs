@@ -178,6 +178,8 @@ pub(super) const ABOUT: &[About] = &[
     restore::ABOUT,
     check::ABOUT,
     repair::INDEX,
+    repair::PACKS,
+    repair::SNAPSHOTS,
     key::LIST,
     key::ADD,
     key::REMOVE,

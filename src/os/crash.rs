@@ -204,6 +204,16 @@ crash_points! {
     ImageWayCleared = "image-way-cleared",
     /// The image is renamed into place, its directory not yet synced.
     ImageRenamed = "image-renamed",
+    /// What a repair could save is durable in new packs; the damaged ones still count.
+    RepairStored = "repair-stored",
+    /// A damaged object is in quarantine as well.
+    RepairQuarantined = "repair-quarantined",
+    /// The index no longer names the damaged packs.
+    RepairIndexed = "repair-indexed",
+    /// A damaged object is gone, its directory not yet synced.
+    RepairRemoved = "repair-removed",
+    /// A snapshot without what is lost is durable beside the one that lacks it.
+    RepairMended = "repair-mended",
 }
 
 /// What happens at the point.

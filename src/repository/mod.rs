@@ -49,6 +49,7 @@ pub use open::{InitOptions, Unlock};
 pub use pack::PackClass;
 pub use reading::{Frame, Pieces};
 pub use record::{Mark, RecordKind};
+pub use repair::packs::{Diagnosis, Mended, Mending};
 pub use repair::{RebuiltIndex, RepairMode};
 pub use repository::Repository;
 pub use run::{Bundle, Totals, VerifyWrites, WriteOptions, Writer, Written};

@@ -24,7 +24,7 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    const fn object(self) -> ObjectKind {
+    pub(super) const fn object(self) -> ObjectKind {
         match self {
             Self::Snapshot => ObjectKind::Snapshot,
             Self::Pin => ObjectKind::Pin,

@@ -8,7 +8,9 @@
 //! ```
 //! Killed anywhere, it leaves segments that say the same thing twice, which harms nothing.
 
-use std::collections::BTreeMap;
+pub(super) mod packs;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::backend::{Freshness, Range};
@@ -67,16 +69,18 @@ impl Repository {
             RepairMode::DryRun => None,
             RepairMode::Write => Some(Lease::take(&self.inner)?),
         };
-        let rebuilt = self.inner.rebuild(mode, monitor);
+        let rebuilt = self.inner.rebuild(mode, &BTreeSet::new(), monitor);
         let released = lease.map_or(Ok(()), |lease| lease.release(&self.inner));
         rebuilt.and_then(|rebuilt| released.map(|()| rebuilt))
     }
 }
 
 impl Inner {
+    /// Makes the index of all packs but the `doubted`.
     fn rebuild(
         &self,
         mode: RepairMode,
+        doubted: &BTreeSet<ObjectId>,
         monitor: &dyn Monitor,
     ) -> Result<RebuiltIndex, RepositoryError> {
         let old = self.backend.list(ObjectKind::Index)?;
@@ -84,7 +88,7 @@ impl Inner {
         let said = self.check_segments(&mut report)?;
         let damaged_segments = report.findings.len();
 
-        let packs = self.survey(monitor)?;
+        let packs = self.survey(doubted, monitor)?;
         let is: BTreeMap<_, _> = packs.found.iter().map(|pack| (pack.id, vec![pack.sum])).collect();
         let mut rebuilt = RebuiltIndex {
             packs: packs.read,
@@ -105,16 +109,21 @@ impl Inner {
             }
             self.backend.sync(ObjectKind::Index)?;
             // Where footers are gone, the old segments alone say what the lost frames held.
-            self.retire_segments(&old, packs.scanned > 0)?;
+            self.retire_segments(&old, packs.scanned > 0 || !doubted.is_empty())?;
             self.forget_index();
         }
         Ok(rebuilt)
     }
 
     /// Reads what every pack holds, but keeps only the sums.
-    fn survey(&self, monitor: &dyn Monitor) -> Result<Survey, RepositoryError> {
+    fn survey(
+        &self,
+        doubted: &BTreeSet<ObjectId>,
+        monitor: &dyn Monitor,
+    ) -> Result<Survey, RepositoryError> {
         let names = self.backend.list(ObjectKind::Pack)?;
-        let ids: Vec<_> = names.iter().filter_map(|name| ObjectId::parse(name)).collect();
+        let ids = names.iter().filter_map(|name| ObjectId::parse(name));
+        let ids: Vec<_> = ids.filter(|id| !doubted.contains(id)).collect();
         let survey = Mutex::new(Survey::default());
         spread::for_each(ids.len(), |number| {
             let id = ids[number];

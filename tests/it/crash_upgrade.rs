@@ -135,7 +135,8 @@ fn every_crash_point_is_met_by_some_transaction() {
     }
     let never: std::collections::BTreeSet<&str> =
         CrashPoint::ALL.iter().map(|p| p.name()).filter(|name| !met.contains(*name)).collect();
-    // These need an undo that fails, and a site that is a git checkout.
-    let elsewhere = crate::undo_fails::POINTS.into_iter().chain([CHECKOUT]).collect();
+    // These need an undo that fails, a site that is a git checkout, or a damaged repository.
+    let elsewhere = crate::undo_fails::POINTS.into_iter().chain([CHECKOUT]);
+    let elsewhere = elsewhere.chain(crate::repairing::POINTS).collect();
     assert_eq!(never, elsewhere, "points that none of these transactions meets");
 }

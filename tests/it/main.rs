@@ -47,6 +47,7 @@ mod recover_all;
 mod recovering;
 mod refusals;
 mod releases;
+mod repairing;
 mod secrets;
 mod server_dies;
 mod stand_ins;

@@ -100,7 +100,8 @@ catalogue! {
     E0130, Damaged, "the repository is damaged", ["snap {repo}check --read-data"],
         "Something read from the repository is not what was written. Nothing wrong is ever \
          restored: every piece is proved by its hash. `snap check --read-data` lists what is \
-         affected; the rest can be restored. A damaged index is rebuilt by `snap repair index`.";
+         affected; `snap restore --partial` brings back the rest. `snap repair packs` refills what \
+         still lies unchanged on this machine, `snap repair snapshots` lets go of what is lost.";
     E0131, Error, "the repository needs a newer snap", [],
         "It was written with features that this version does not know. Reading on would be a guess.";
     E0132, Damaged, "the index is damaged or incomplete", ["snap {repo}repair index"],

@@ -1,7 +1,7 @@
 //! When each pack was last read whole and found sound: a local catalogue, safe to delete.
 //!
 //! ```text
-//! magic · rows sorted by name: name 32, seconds since 1970 8 · BLAKE3 of all before it 32
+//! magic · rows sorted by name: name 32, nanoseconds since 1970 8 · BLAKE3 of all before it 32
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,8 +29,8 @@ impl History {
         self.times.get(id).copied()
     }
 
-    pub(super) fn note(&mut self, id: ObjectId, seconds: i64) {
-        self.times.insert(id, seconds);
+    pub(super) fn note(&mut self, id: ObjectId, at: i64) {
+        self.times.insert(id, at);
     }
 
     /// What is no longer there needs no memory.
@@ -40,9 +40,9 @@ impl History {
 
     fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        for (id, seconds) in &self.times {
+        for (id, at) in &self.times {
             out.extend_from_slice(id.as_bytes());
-            out.extend_from_slice(&seconds.to_le_bytes());
+            out.extend_from_slice(&at.to_le_bytes());
         }
         let hash = blake3::hash(&out);
         out.extend_from_slice(hash.as_bytes());
@@ -57,9 +57,9 @@ impl History {
         }
         let (rows, rest) = rows.as_chunks::<ROW_BYTES>();
         let row = |row: &[u8; ROW_BYTES]| {
-            let (id, seconds) = row.split_first_chunk::<32>()?;
-            let seconds = i64::from_le_bytes(*seconds.first_chunk()?);
-            Some((ObjectId::from_bytes(*id), seconds))
+            let (id, at) = row.split_first_chunk::<32>()?;
+            let at = i64::from_le_bytes(*at.first_chunk()?);
+            Some((ObjectId::from_bytes(*id), at))
         };
         let times = rows.iter().map(row).collect::<Option<_>>()?;
         rest.is_empty().then_some(Self { times })

@@ -172,6 +172,15 @@ impl Repository {
         depth: CheckDepth,
         monitor: &dyn Monitor,
     ) -> Result<CheckReport, RepositoryError> {
+        self.look(depth, monitor).map(|(report, _)| report)
+    }
+
+    /// The same, with what was learned of the packs.
+    pub(super) fn look(
+        &self,
+        depth: CheckDepth,
+        monitor: &dyn Monitor,
+    ) -> Result<(CheckReport, Packs), RepositoryError> {
         let mut report = CheckReport::default();
         self.inner.check_small_objects(&mut report)?;
         // Segments first: a pack is there before a segment names it.
@@ -181,7 +190,7 @@ impl Repository {
         report.lost = self.inner.lost_chunks(&packs)?;
         self.inner.note_unindexed(&said, &packs, &mut report)?;
         report.findings.sort_by(|a, b| (&a.object, &a.what).cmp(&(&b.object, &b.what)));
-        Ok(report)
+        Ok((report, packs))
     }
 }
 

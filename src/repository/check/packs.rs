@@ -31,6 +31,11 @@ pub(in crate::repository) struct Packs {
 }
 
 impl Packs {
+    /// Packs that are there and not wholly sound.
+    pub(in crate::repository) fn hurt(&self) -> BTreeSet<ObjectId> {
+        self.listed.iter().copied().filter(|id| self.is_hurt(id)).collect()
+    }
+
     fn is_hurt(&self, id: &ObjectId) -> bool {
         self.footless.contains_key(id)
             || self.damaged.range((*id, 0)..=(*id, u32::MAX)).next().is_some()
@@ -72,7 +77,7 @@ impl Inner {
             let mut whole = self.check_footers(together, &mut packs, report)?;
             whole.retain(|pack| chosen.contains(&pack.pack.id));
             self.check_frames(&whole, monitor, &mut packs, report)?;
-            let now = clock::now().0 / 1_000_000_000;
+            let now = clock::now().0;
             let sound = whole.iter().map(|pack| pack.pack.id).filter(|id| !packs.is_hurt(id));
             // A hurt pack is not noted: the next check looks there first.
             sound.for_each(|id| history.note(id, now));

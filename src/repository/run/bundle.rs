@@ -128,6 +128,9 @@ impl Feed<'_> {
         let length = u32::try_from(plain.len()).ok().filter(|_| plain.len() <= CHUNK_BYTES_MAX);
         let length = length.ok_or(RepositoryError::ChunkTooLong { bytes: plain.len() as u64 })?;
         let id = run.inner.hash(plain);
+        if !run.is_wanted(&id) {
+            return Ok(id);
+        }
         let index = run.index_in(self.buffers)?;
         let known = index.pack_of(&id).map_err(|error| run.inner.index_error(error))?;
         if known.is_some_and(|pack| run.may_rely_on(index, pack)) || !run.recent.claim(&id) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
 
@@ -27,6 +27,8 @@ pub(super) struct Run {
     pub(super) counts: Counts,
     pub(super) lease: Mutex<Lease>,
     condemned: HashSet<ObjectId>,
+    /// Only these are stored, once this is set: a repair wants what is lacking, and no more.
+    pub(super) only: OnceLock<HashSet<ChunkId>>,
     open: [Mutex<Option<Arc<OpenPack>>>; PackClass::ALL.len()],
     closed: Mutex<Closed>,
     failed: Mutex<Option<String>>,
@@ -86,6 +88,7 @@ impl Run {
             recent: Recent::new(),
             counts: Counts::default(),
             condemned: std::mem::take(&mut lease.condemned),
+            only: OnceLock::new(),
             lease: Mutex::new(lease),
             open: Default::default(),
             closed: Mutex::default(),
@@ -93,6 +96,11 @@ impl Run {
             buffers: Mutex::default(),
             lists: Mutex::default(),
         }
+    }
+
+    /// Whether the chunk is one that this run stores at all.
+    pub(super) fn is_wanted(&self, id: &ChunkId) -> bool {
+        self.only.get().is_none_or(|only| only.contains(id))
     }
 
     /// Whether a chunk found in that pack may be relied on.

@@ -1,5 +1,6 @@
 //! The writer: begins a run, and ends it with a commit.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -12,7 +13,7 @@ use super::open_pack::OpenPack;
 use super::state::Run;
 use crate::repository::error::RepositoryError;
 use crate::repository::format::FeatureClass;
-use crate::repository::id::ObjectId;
+use crate::repository::id::{ChunkId, ObjectId};
 use crate::repository::lease::Lease;
 use crate::repository::object::ObjectKind;
 use crate::repository::pack::PackClass;
@@ -78,8 +79,18 @@ pub struct Writer<'a> {
 impl Repository {
     /// Begins a run: takes a shared lease and removes the litter of runs that were killed.
     pub fn begin(&self, options: &WriteOptions) -> Result<Writer<'_>, RepositoryError> {
+        self.begin_without(options, &BTreeSet::new())
+    }
+
+    /// The same, taking what lies in the packs `distrusted` for absent.
+    pub(in crate::repository) fn begin_without(
+        &self,
+        options: &WriteOptions,
+        distrusted: &BTreeSet<ObjectId>,
+    ) -> Result<Writer<'_>, RepositoryError> {
         self.inner.config.demand(FeatureClass::Write)?;
-        let lease = Lease::take(&self.inner)?;
+        let mut lease = Lease::take(&self.inner)?;
+        lease.condemned.extend(distrusted);
         let run = Arc::new(Run::new(Arc::clone(&self.inner), *options, lease));
         let (closer, thread) = closer::start(Arc::clone(&run));
         let snapshot = ObjectId::random();
@@ -91,6 +102,12 @@ impl Writer<'_> {
     /// The repository it writes to.
     pub fn repository(&self) -> &Repository {
         self.repository
+    }
+
+    /// From now on stores only these chunks; whatever else it is given counts as stored.
+    pub(in crate::repository) fn store_only(&self, wanted: HashSet<ChunkId>) {
+        // Whoever sets it twice wants the first.
+        let _ = self.run.only.set(wanted);
     }
 
     /// A bundle for one worker. Cheap: what it works with is kept from one to the next.

@@ -1,36 +1,17 @@
-//! `snap repair`: makes something whole again from what is there.
+//! `snap repair index`: from the packs, which hold all there is to know.
 
 use serde_json::json;
 
-use crate::repository::RepairMode;
+use crate::cli::context::Context;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::output::Level;
+use crate::cli::progress::Progress;
+use crate::cli::render::{counted, took};
+use crate::cli::text::Ink;
+use crate::repository::{RepairMode, Repository};
 
-use super::command::About;
-use super::context::Context;
-use super::failure::{Exit, Failure};
-use super::output::Level;
-use super::progress::Progress;
-use super::render::{counted, took};
-use super::text::Ink;
-use super::unlock;
-
-pub(super) const INDEX: About = About {
-    name: "repair index",
-    examples: "snap repair index --dry-run\nsnap repair index",
-    exits: &[Exit::NoRepo, Exit::Locked, Exit::Password, Exit::Damaged],
-};
-
-/// What to mend.
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum Verb {
-    /// The index, from the packs, which hold all there is to know
-    Index,
-}
-
-/// Mends it; what is damaged beyond that is listed.
-pub(super) fn run(cx: &Context<'_>, verb: &Verb) -> Result<Exit, Failure> {
-    let Verb::Index = verb;
-    let repository = unlock::open(cx)?.repository;
-    let dry = cx.global.dry_run;
+pub(super) fn run(cx: &Context<'_>, repository: &Repository) -> Result<Exit, Failure> {
+    let dry = super::is_dry(cx);
     let mode = if dry { RepairMode::DryRun } else { RepairMode::Write };
     let progress = Progress::new(cx.out);
     let rebuilt = progress.during(|| repository.rebuild_index(mode, &progress))?;
@@ -45,7 +26,8 @@ pub(super) fn run(cx: &Context<'_>, verb: &Verb) -> Result<Exit, Failure> {
     let verdict = match (rebuilt.was_right, dry) {
         (true, _) => "the index was right: nothing to do".to_owned(),
         (false, true) => {
-            format!("the index is wrong: repair would write {}", rebuilt.segments_after)
+            let segments = counted(rebuilt.segments_after, "new segment", "new segments");
+            format!("the index is wrong: repair would write {segments}")
         }
         (false, false) => "the index was made anew".to_owned(),
     };
@@ -62,5 +44,8 @@ pub(super) fn run(cx: &Context<'_>, verb: &Verb) -> Result<Exit, Failure> {
         "findings": rebuilt.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
     cx.out.message("summary", Level::Info, &verdict, fields);
+    if dry && !rebuilt.was_right {
+        super::invite(cx, "index")?;
+    }
     Ok(Exit::Ok)
 }
