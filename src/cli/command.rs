@@ -7,8 +7,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use super::failure::Exit;
 use super::{
-    app, backup, bench, check, demo, diff, dump, explain, help, history, init, key, ls, plan,
-    recover, repair, restore, rollback, show, snapshots, upgrade, version,
+    app, backup, bench, check, demo, diff, dump, explain, find, help, history, init, key, ls, plan,
+    recover, repair, restore, rollback, show, snapshots, stats, upgrade, version,
 };
 
 /// Point-in-time backups of web applications, and upgrades that undo themselves.
@@ -99,6 +99,8 @@ pub(super) enum Verb {
     Snapshots(snapshots::Args),
     /// What a snapshot holds
     Ls(ls::Args),
+    /// Which snapshots hold a file, and in which versions
+    Find(find::Args),
     /// One file of a snapshot, to stdout
     #[command(alias = "cat")]
     Dump(dump::Args),
@@ -115,6 +117,8 @@ pub(super) enum Verb {
     /// Look for damage
     #[command(alias = "verify")]
     Check(check::Args),
+    /// What snapshots hold, what that costs, and what nobody needs
+    Stats(stats::Args),
     /// Make something whole again from what is there
     Repair {
         /// What to mend.
@@ -169,6 +173,7 @@ pub(super) const ABOUT: &[About] = &[
     backup::ABOUT,
     snapshots::ABOUT,
     ls::ABOUT,
+    find::ABOUT,
     dump::ABOUT,
     app::DETECT,
     app::ADD,
@@ -177,6 +182,7 @@ pub(super) const ABOUT: &[About] = &[
     diff::ABOUT,
     restore::ABOUT,
     check::ABOUT,
+    stats::ABOUT,
     repair::INDEX,
     repair::PACKS,
     repair::SNAPSHOTS,

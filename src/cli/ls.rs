@@ -158,7 +158,7 @@ const fn letter(kind: &Kind) -> char {
     }
 }
 
-const fn word(kind: &Kind) -> &'static str {
+pub(super) const fn word(kind: &Kind) -> &'static str {
     match kind {
         Kind::File { .. } => "file",
         Kind::Directory { .. } => "dir",

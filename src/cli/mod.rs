@@ -19,6 +19,7 @@ mod dump;
 mod environment;
 mod explain;
 pub mod failure;
+mod find;
 mod help;
 mod history;
 mod init;
@@ -40,6 +41,7 @@ mod show;
 mod signals;
 mod snapd;
 mod snapshots;
+mod stats;
 mod suggest;
 mod text;
 mod transaction;
@@ -139,6 +141,8 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         Verb::Init(args) => init::run(cx, args),
         Verb::Snapshots(args) => snapshots::run(cx, args),
         Verb::Ls(args) => ls::run(cx, args),
+        Verb::Find(args) => find::run(cx, args),
+        Verb::Stats(args) => stats::run(cx, args),
         Verb::Dump(args) => dump::run(cx, args),
         Verb::App { verb } => app::run(cx, verb),
         Verb::Backup(args) => backup::run(cx, args),
@@ -168,6 +172,8 @@ impl Verb {
         match self {
             Self::Snapshots(_)
             | Self::Ls(_)
+            | Self::Find(_)
+            | Self::Stats(_)
             | Self::Diff(_)
             | Self::Dump(_)
             | Self::Check(_)
@@ -197,6 +203,8 @@ impl Verb {
             Self::Init(_) => "init",
             Self::Snapshots(_) => "snapshots",
             Self::Ls(_) => "ls",
+            Self::Find(_) => "find",
+            Self::Stats(_) => "stats",
             Self::Dump(_) => "dump",
             Self::App { .. } => "app",
             Self::Backup(_) => "backup",

@@ -30,6 +30,7 @@ mod scan;
 mod seal;
 mod slots;
 mod spread;
+mod usage;
 mod verify;
 
 #[cfg(test)]
@@ -53,3 +54,4 @@ pub use repair::packs::{Diagnosis, Mended, Mending};
 pub use repair::{RebuiltIndex, RepairMode};
 pub use repository::Repository;
 pub use run::{Bundle, Totals, VerifyWrites, WriteOptions, Writer, Written};
+pub use usage::Usage;

@@ -18,6 +18,14 @@ pub fn read_dir(repository: &Repository, object: &ChunkId) -> Result<Vec<Entry>,
     Ok(entries)
 }
 
+/// The objects, beside its own, that a large directory is stored in.
+pub fn leaves(repository: &Repository, object: &ChunkId) -> Result<Vec<ChunkId>, TreeError> {
+    Ok(match decode(repository, object)? {
+        DirectoryObject::Leaf(_) => Vec::new(),
+        DirectoryObject::Branch(parts) => parts.into_iter().map(|part| part.object).collect(),
+    })
+}
+
 /// The entry at `path` below `root`.
 pub fn find(
     repository: &Repository,

@@ -31,6 +31,7 @@ mod databases;
 mod exits;
 mod faults;
 mod files;
+mod finding;
 mod git_checkout;
 mod hostile;
 mod json;

@@ -85,7 +85,7 @@ impl Repository {
     /// Begins a repair: puts what the damaged packs still give into new ones.
     pub fn mend<'a>(&'a self, diagnosis: &'a Diagnosis) -> Result<Mending<'a>, RepositoryError> {
         let distrusted = diagnosis.hurt.union(&diagnosis.missing).copied().collect();
-        let writer = self.begin_without(&WriteOptions::default(), &distrusted)?;
+        let writer = self.begin_without(WriteOptions::default(), &distrusted)?;
         let mending = Mending { diagnosis, writer };
         for id in &diagnosis.hurt {
             mending.salvage(&self.inner, id)?;

@@ -79,19 +79,19 @@ pub struct Writer<'a> {
 impl Repository {
     /// Begins a run: takes a shared lease and removes the litter of runs that were killed.
     pub fn begin(&self, options: &WriteOptions) -> Result<Writer<'_>, RepositoryError> {
-        self.begin_without(options, &BTreeSet::new())
+        self.begin_without(*options, &BTreeSet::new())
     }
 
     /// The same, taking what lies in the packs `distrusted` for absent.
     pub(in crate::repository) fn begin_without(
         &self,
-        options: &WriteOptions,
+        options: WriteOptions,
         distrusted: &BTreeSet<ObjectId>,
     ) -> Result<Writer<'_>, RepositoryError> {
         self.inner.config.demand(FeatureClass::Write)?;
         let mut lease = Lease::take(&self.inner)?;
         lease.condemned.extend(distrusted);
-        let run = Arc::new(Run::new(Arc::clone(&self.inner), *options, lease));
+        let run = Arc::new(Run::new(Arc::clone(&self.inner), options, lease));
         let (closer, thread) = closer::start(Arc::clone(&run));
         let snapshot = ObjectId::random();
         Ok(Writer { repository: self, snapshot, run, closer, thread: Some(thread) })
