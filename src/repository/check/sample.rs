@@ -60,7 +60,10 @@ impl Sample {
                 return ours.filter(|id| part(id) == u64::from(number - 1)).collect();
             }
             Self::Bytes(bytes) => bytes,
-            Self::Thousandths(share) => (total / 1000).saturating_mul(u64::from(share)).max(1),
+            Self::Thousandths(share) => {
+                let wanted = (u128::from(total) * u128::from(share)).div_ceil(1000);
+                u64::try_from(wanted).unwrap_or(u64::MAX)
+            }
         };
         let mut oldest_first = packs.to_vec();
         oldest_first.sort_by_key(|(id, _)| (history.read_at(id), *id));
@@ -98,18 +101,19 @@ mod tests {
     #[test]
     fn what_was_read_longest_ago_comes_first() {
         let id = |n| ObjectId::from_bytes([n; 32]);
-        let packs: Vec<_> = (1..=10).map(|n| (id(n), 100)).collect();
+        let packs: Vec<_> = (1..=10).map(|n| (id(n), 101)).collect();
         let mut history = History::default();
         for n in 1..=8 {
             history.note(id(n), 100 - i64::from(n));
         }
-        let chosen = Sample::Thousandths(300).choose(&packs, &history);
+        let chosen = Sample::Thousandths(299).choose(&packs, &history);
         assert_eq!(
             chosen,
             BTreeSet::from([id(8), id(9), id(10)]),
             "never read before read long ago"
         );
         assert_eq!(Sample::Bytes(1).choose(&packs, &history).len(), 1);
+        assert_eq!(Sample::Thousandths(1000).choose(&packs[..7], &history).len(), 7);
         assert_eq!(Sample::Bytes(1 << 40).choose(&packs, &history).len(), 10);
         let parts: usize = (1..=3)
             .map(|number| Sample::Part { number, of: 3 }.choose(&packs, &history).len())
