@@ -14,7 +14,7 @@ cd "$ROOT"
 SIZE_MIB=5120
 for word in "$@"; do [ "$word" = --full ] && SIZE_MIB=13312; done
 
-nice cargo build --release --locked --quiet
+# Builds snap too, as a release build does.
 nice cargo bench --locked --quiet --bench macro --no-run
 
 IMAGE= MOUNT=

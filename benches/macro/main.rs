@@ -20,6 +20,7 @@ mod oracle;
 mod picture;
 mod play;
 mod results;
+mod scale;
 mod table;
 mod tools;
 
@@ -34,6 +35,11 @@ fn main() -> ExitCode {
         && verb == measure::VERB
     {
         return measure::child(rest);
+    }
+    if let [verb, rest @ ..] = &*words
+        && verb == scale::VERB
+    {
+        return scale::child(rest);
     }
     match Options::parse(&words).and_then(|options| run(&options)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,6 +68,10 @@ fn run(options: &Options) -> Result<(), String> {
     if options.wants("W9") {
         println!("== W9: a snapshot a day");
         days::play(options, &tools, &mut results)?;
+    }
+    if options.wants("index") {
+        println!("== an index of many chunks");
+        scale::play(options, &mut results)?;
     }
     results.write(&options.out)?;
     table::write(&results, &options.out)

@@ -84,14 +84,15 @@ impl Options {
         match (&*self.only, self.size) {
             ([], Size::Full) => true,
             // Six minutes are few: the tree and its upgrade, large files, copies, and some days.
-            ([], Size::Quick) => ["W1", "W4", "W9", "copies"].contains(&name),
+            ([], Size::Quick) => ["W1", "W4", "W9", "copies", "index"].contains(&name),
             (only, _) => only.iter().any(|one| one == name),
         }
     }
 
-    /// Whether this tool is to run, if it is there.
-    pub(crate) fn allows(&self, tool: &str) -> bool {
-        self.tools.is_empty() || self.tools.iter().any(|one| one == tool)
+    /// Whether this tool is to run, if it is there; a slow one only if it is named.
+    pub(crate) fn allows(&self, tool: &str, is_slow: bool) -> bool {
+        let named = self.tools.iter().any(|one| one == tool);
+        named || (self.tools.is_empty() && !is_slow)
     }
 
     /// A number by size.

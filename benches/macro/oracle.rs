@@ -39,6 +39,15 @@ pub(crate) fn differing(a: &Seen, b: &Seen) -> usize {
     missing + b.keys().filter(|path| !a.contains_key(*path)).count()
 }
 
+/// The same, for a program that keeps whole seconds only.
+pub(crate) fn in_whole_seconds(seen: &Seen) -> Seen {
+    let whole = |(path, entry): (&PathBuf, &Entry)| {
+        let (mode, uid, gid, secs, _, hash) = *entry;
+        (path.clone(), (mode, uid, gid, secs, 0, hash))
+    };
+    seen.iter().map(whole).collect()
+}
+
 /// All bytes of the files below `root`: what a repository takes.
 pub(crate) fn stored_bytes(root: &Path) -> u64 {
     let files = walkdir::WalkDir::new(root).into_iter().filter_map(Result::ok);

@@ -122,12 +122,15 @@ fn one(
         Stage::First if tool.is_backup() => figures.stored = Some(after),
         Stage::Upgraded if tool.is_backup() => figures.added = Some(after.saturating_sub(before)),
         Stage::Restore | Stage::Back => {
-            let differing = oracle::differing(seen, &oracle::look(&stall.copy())?);
+            let restored = oracle::look(&stall.copy())?;
+            let differing = oracle::differing(seen, &restored);
             if differing > 0 {
                 if tool.kind == Kind::Snap {
                     return Err(format!("snap {}: {differing} entries differ", stage.name()));
                 }
-                figures.differing.insert(stage.name().to_owned(), differing);
+                let [a, b] = [seen, &restored].map(oracle::in_whole_seconds);
+                let both = (differing, oracle::differing(&a, &b));
+                figures.differing.insert(stage.name().to_owned(), both);
             }
         }
         _ => {}

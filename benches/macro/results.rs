@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::Sample;
 use crate::options::{Options, Size};
+use crate::scale::IndexRun;
 use crate::tools::{Stage, Tool};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +26,7 @@ pub(crate) struct Results {
     pub(crate) tools: Vec<(String, String)>,
     pub(crate) workloads: Vec<Played>,
     pub(crate) days: Option<Days>,
+    pub(crate) index: Option<IndexRun>,
 }
 
 /// One workload.
@@ -47,8 +49,9 @@ pub(crate) struct Figures {
     pub(crate) stored: Option<u64>,
     /// What the upgrade added to it.
     pub(crate) added: Option<u64>,
-    /// Entries that were not as in the source, by stage; empty: none.
-    pub(crate) differing: BTreeMap<String, usize>,
+    /// Entries that were not as in the source, by stage, all of them and those that differ by more
+    /// than a fraction of a second; empty: none.
+    pub(crate) differing: BTreeMap<String, (usize, usize)>,
     /// What failed, by stage.
     pub(crate) failed: BTreeMap<String, String>,
 }
@@ -91,6 +94,7 @@ impl Results {
             tools: tools.iter().map(|t| (t.name().to_owned(), t.version.clone())).collect(),
             workloads: Vec::new(),
             days: None,
+            index: None,
         }
     }
 

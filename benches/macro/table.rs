@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::measure::Sample;
 use crate::picture;
 use crate::results::{Days, Figures, Played, Results, Spread};
+use crate::scale::IndexRun;
 use crate::tools::Stage;
 
 /// Writes both.
@@ -37,6 +39,9 @@ fn markdown(results: &Results) -> String {
     }
     if let Some(days) = &results.days {
         days_table(&mut out, days);
+    }
+    if let Some(run) = &results.index {
+        index_table(&mut out, run);
     }
     out
 }
@@ -74,8 +79,12 @@ fn workload(out: &mut String, played: &Played) {
     }
     ratios(out, played, &stages);
     for (tool, figures) in &played.tools {
-        for (stage, entries) in &figures.differing {
-            let _ = writeln!(out, "\n{tool}, {stage}: {entries} entries are not as in the source.");
+        for (stage, (entries, coarse)) in &figures.differing {
+            let _ = writeln!(
+                out,
+                "\n{tool}, {stage}: {entries} entries are not as in the source, {coarse} if fractions \
+                 of a second do not count."
+            );
         }
         for (stage, why) in &figures.failed {
             let _ = writeln!(out, "\n{tool}, {stage}: failed: {why}");
@@ -101,37 +110,42 @@ fn cell(figures: &Figures, stage: Stage) -> String {
 
 /// Round by round the other's time over ours, then the median of that: neighbours on the machine
 /// disturb both alike.
-pub(crate) fn ratio(played: &Played, tool: &str, stage: Stage) -> Option<Spread> {
+fn ratio(played: &Played, tool: &str, stage: Stage, figure: fn(&Sample) -> f64) -> Option<Spread> {
     let of = |name: &str| played.tools.get(name)?.stages.get(stage.name());
     let (theirs, ours) = (of(tool)?, of("snap")?);
-    Spread::of(theirs.iter().zip(ours).map(|(a, b)| a.seconds / b.seconds.max(1e-9)))
+    Spread::of(theirs.iter().zip(ours).map(|(a, b)| figure(a) / figure(b).max(0.005)))
 }
 
 fn ratios(out: &mut String, played: &Played, stages: &[Stage]) {
     let heads: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
-    let _ = writeln!(out, "\nTheir time over ours, round by round; and their size over ours.\n");
+    let _ = writeln!(
+        out,
+        "\nTheir time over ours, round by round, and their size over ours; below each the same in time \
+         on the cores.\n"
+    );
     let _ = writeln!(out, "| | {} | stored | added |", heads.join(" | "));
     let _ = writeln!(out, "|---|{}", "---:|".repeat(heads.len() + 2));
     let own = played.tools.get("snap");
     for (tool, figures) in ordered(played).into_iter().filter(|(name, _)| *name != "snap") {
-        let cells: Vec<String> = stages
-            .iter()
-            .map(|stage| match ratio(played, tool, *stage) {
+        let row = |figure: fn(&Sample) -> f64| {
+            let cells = stages.iter().map(|stage| match ratio(played, tool, *stage, figure) {
                 Some(ratio) => format!("{:.1} [{:.1}-{:.1}]", ratio.median, ratio.min, ratio.max),
                 None => String::new(),
-            })
-            .collect();
+            });
+            cells.collect::<Vec<_>>().join(" | ")
+        };
         let size = |theirs: Option<u64>, ours: Option<u64>| match (theirs, ours) {
             (Some(theirs), Some(ours)) if ours > 0 => format!("{:.2}", theirs as f64 / ours as f64),
             _ => String::new(),
         };
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} |",
+            "| {} | {} | {} | {} |\n| on the cores | {} | | |",
             tool.replace('|', "\\|"),
-            cells.join(" | "),
+            row(|sample| sample.seconds),
             size(figures.stored, own.and_then(|own| own.stored)),
             size(figures.added, own.and_then(|own| own.added)),
+            row(|sample| sample.cpu_seconds),
         );
     }
 }
@@ -145,7 +159,7 @@ fn days_table(out: &mut String, days: &Days) {
         days.count, days.files
     );
     for (tool, figures) in &days.tools {
-        let median = |samples: &[crate::measure::Sample]| {
+        let median = |samples: &[Sample]| {
             Spread::of(samples.iter().map(|one| one.seconds)).map_or(0.0, |spread| spread.median)
         };
         let (first, last) = (median(&figures.restore_first), median(&figures.restore_last));
@@ -157,4 +171,23 @@ fn days_table(out: &mut String, days: &Days) {
             figures.stored as f64 / 1e6,
         );
     }
+}
+
+fn index_table(out: &mut String, run: &IndexRun) {
+    let _ = writeln!(
+        out,
+        "\n### An index of {} chunks\n\n\
+         | store a new chunk | bytes in the index | open, first | open, again | hit | miss | peak \
+         while filling | peak while asking |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n\
+         | {:.2} µs | {:.1} | {:.2} s | {:.3} s | {:.0} ns | {:.0} ns | {} MiB | {} MiB |",
+        run.chunks,
+        run.put_us,
+        run.index_bytes,
+        run.open_first_seconds,
+        run.open_again_seconds,
+        run.hit_ns,
+        run.miss_ns,
+        run.fill_peak_bytes >> 20,
+        run.ask_peak_bytes >> 20,
+    );
 }
