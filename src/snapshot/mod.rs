@@ -15,6 +15,7 @@ mod mend;
 mod needs;
 mod record;
 mod refill;
+pub mod retain;
 mod scan;
 mod source;
 mod stats;
