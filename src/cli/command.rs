@@ -7,8 +7,9 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use super::failure::Exit;
 use super::{
-    app, backup, bench, check, demo, diff, dump, explain, find, help, history, init, key, ls, plan,
-    recover, repair, restore, rollback, show, snapshots, stats, upgrade, version,
+    app, backup, bench, check, demo, diff, dump, explain, find, forget, help, history, init, key,
+    ls, plan, prune, recover, repair, restore, rollback, show, snapshots, stats, tag, upgrade,
+    version,
 };
 
 /// Point-in-time backups of web applications, and upgrades that undo themselves.
@@ -114,6 +115,16 @@ pub(super) enum Verb {
     Diff(diff::Args),
     /// A snapshot, or a part of it, back onto disk
     Restore(restore::Args),
+    /// Words, notes and pins of snapshots
+    Tag {
+        /// What to say of a snapshot.
+        #[command(subcommand)]
+        verb: tag::Verb,
+    },
+    /// Which snapshots stay; the others can be pruned
+    Forget(forget::Args),
+    /// Make room: what no snapshot needs any more goes
+    Prune(prune::Args),
     /// Look for damage
     #[command(alias = "verify")]
     Check(check::Args),
@@ -181,6 +192,13 @@ pub(super) const ABOUT: &[About] = &[
     app::SHOW,
     diff::ABOUT,
     restore::ABOUT,
+    tag::ADD,
+    tag::REMOVE,
+    tag::NOTE,
+    tag::PIN,
+    tag::UNPIN,
+    forget::ABOUT,
+    prune::ABOUT,
     check::ABOUT,
     stats::ABOUT,
     repair::INDEX,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::snapshot::retain::{BadPolicy, Count, Policy};
+
 use super::failure::{Code, Failure};
 use super::suggest;
 
@@ -18,6 +20,68 @@ pub(super) struct Config {
     /// `[repository]`.
     #[serde(default)]
     pub(super) repository: RepositoryConfig,
+    /// `[retention]`.
+    #[serde(default)]
+    pub(super) retention: RetentionConfig,
+}
+
+/// `[retention]`: what `forget --policy` keeps. A count is a number, or "unlimited".
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetentionConfig {
+    #[serde(rename = "keep_last", alias = "keep-last")]
+    last: Option<Words>,
+    #[serde(rename = "keep_hourly", alias = "keep-hourly")]
+    hourly: Option<Words>,
+    #[serde(rename = "keep_daily", alias = "keep-daily")]
+    daily: Option<Words>,
+    #[serde(rename = "keep_weekly", alias = "keep-weekly")]
+    weekly: Option<Words>,
+    #[serde(rename = "keep_monthly", alias = "keep-monthly")]
+    monthly: Option<Words>,
+    #[serde(rename = "keep_yearly", alias = "keep-yearly")]
+    yearly: Option<Words>,
+    #[serde(rename = "keep_within", alias = "keep-within")]
+    within: Option<String>,
+    #[serde(rename = "keep_upgrades", alias = "keep-upgrades")]
+    upgrades: Option<u32>,
+    #[serde(rename = "keep_tags", alias = "keep-tags", default)]
+    tags: Vec<String>,
+}
+
+/// A number, as a number or in words.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Words {
+    Number(u32),
+    Text(String),
+}
+
+impl RetentionConfig {
+    /// What it asks to keep: a policy, and how many ways back.
+    pub(super) fn policy(&self) -> Result<(Policy, Option<u32>), Failure> {
+        let wrong = |error: BadPolicy| {
+            Failure::new(Code::E0002, format!("[retention] in the configuration: {error}"))
+        };
+        let count = |words: &Option<Words>| match words {
+            None => Ok(None),
+            Some(Words::Number(many)) => Ok(Some(Count::AtMost(*many))),
+            Some(Words::Text(text)) => text.parse().map(Some).map_err(wrong),
+        };
+        let within = self.within.as_ref().map(|text| text.parse().map_err(wrong));
+        let policy = Policy {
+            last: count(&self.last)?,
+            hourly: count(&self.hourly)?,
+            daily: count(&self.daily)?,
+            weekly: count(&self.weekly)?,
+            monthly: count(&self.monthly)?,
+            yearly: count(&self.yearly)?,
+            within: within.transpose()?,
+            tags: self.tags.iter().map(|tag| vec![tag.clone()]).collect(),
+            ..Policy::default()
+        };
+        Ok((policy, self.upgrades))
+    }
 }
 
 /// `[repository]`: never a secret itself, only where to get it.
@@ -140,6 +204,17 @@ mod tests {
         let failure = parse("version = 1\n[repository]\nlocatoin = \"x\"\n").unwrap_err();
         assert!(failure.message().contains("config.toml:3:1"), "{}", failure.message());
         assert_eq!(failure.hint(), Some("did you mean 'location'?"));
+    }
+
+    #[test]
+    fn what_is_to_be_kept_is_read_as_restic_and_borgmatic_write_it() {
+        let text = "[retention]\nkeep_last = 3\nkeep-daily = \"unlimited\"\nkeep_within = \"2d\"\n\
+                    keep_upgrades = 5\nkeep_tags = [\"keep\"]\n";
+        let (policy, upgrades) = parse(text).unwrap().retention.policy().unwrap();
+        assert_eq!(policy.to_string(), "last 3, daily all, within 2d, tag keep");
+        assert_eq!(upgrades, Some(5));
+        assert!(parse("[retention]\nkeep_dayly = 3\n").is_err());
+        assert!(parse("[retention]\nkeep_within = \"2w\"\n").unwrap().retention.policy().is_err());
     }
 
     #[test]

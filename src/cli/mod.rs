@@ -20,6 +20,7 @@ mod environment;
 mod explain;
 pub mod failure;
 mod find;
+mod forget;
 mod help;
 mod history;
 mod init;
@@ -29,6 +30,7 @@ mod output;
 mod panic;
 mod plan;
 mod progress;
+mod prune;
 mod recover;
 mod release;
 mod render;
@@ -43,6 +45,7 @@ mod snapd;
 mod snapshots;
 mod stats;
 mod suggest;
+mod tag;
 mod text;
 mod transaction;
 mod unlock;
@@ -148,6 +151,9 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         Verb::Backup(args) => backup::run(cx, args),
         Verb::Diff(args) => diff::run(cx, args),
         Verb::Restore(args) => restore::run(cx, args),
+        Verb::Tag { verb } => tag::run(cx, verb),
+        Verb::Forget(args) => forget::run(cx, args),
+        Verb::Prune(args) => prune::run(cx, args),
         Verb::Check(args) => check::run(cx, args),
         Verb::Repair { verb } => repair::run(cx, verb),
         Verb::Key { verb } => key::run(cx, verb),
@@ -177,7 +183,10 @@ impl Verb {
             | Self::Diff(_)
             | Self::Dump(_)
             | Self::Check(_)
-            | Self::App { .. } => true,
+            | Self::App { .. }
+            | Self::Tag { .. }
+            | Self::Forget(_)
+            | Self::Prune(_) => true,
             Self::Init(_)
             | Self::Backup(_)
             | Self::Restore(_)
@@ -210,6 +219,9 @@ impl Verb {
             Self::Backup(_) => "backup",
             Self::Diff(_) => "diff",
             Self::Restore(_) => "restore",
+            Self::Tag { .. } => "tag",
+            Self::Forget(_) => "forget",
+            Self::Prune(_) => "prune",
             Self::Check(_) => "check",
             Self::Repair { .. } => "repair",
             Self::Key { .. } => "key",

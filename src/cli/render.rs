@@ -122,6 +122,12 @@ pub(super) fn took(duration: Duration) -> String {
     }
 }
 
+/// A length of time in words, for what went wrong by it: 3 days, 5 hours.
+pub(super) fn took_words(seconds: i64) -> String {
+    let hours = seconds.unsigned_abs() / 3600;
+    if hours >= 48 { counted(hours / 24, "day", "days") } else { counted(hours, "hour", "hours") }
+}
+
 /// A moment for programs: RFC 3339 in UTC, to the microsecond.
 pub(super) fn timestamp(moment: Moment) -> String {
     let instant = Timestamp::from_nanosecond(i128::from(moment.0)).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -182,6 +182,24 @@ crash_points! {
     ObjectRenamed = "object-renamed",
     /// A directory of the repository has new names and is about to be synced.
     DirectoryUnsynced = "directory-unsynced",
+    /// A prune knows what is needed and which packs it will touch; nothing is written.
+    PruneMarked = "prune-marked",
+    /// What is needed of them is in new packs that the index names; nothing is condemned.
+    PruneCopied = "prune-copied",
+    /// The record that condemns the old packs is durable.
+    PruneCondemned = "prune-condemned",
+    /// What snapshots since then need of them is in new packs too.
+    PruneRescued = "prune-rescued",
+    /// The index says everything twice: the segments that name condemned packs may go.
+    PruneReplaced = "prune-replaced",
+    /// One forgotten snapshot is gone; its tombstone is still there.
+    PruneSnapshotRemoved = "prune-snapshot-removed",
+    /// One segment that names condemned packs is gone.
+    PruneSegmentRemoved = "prune-segment-removed",
+    /// One condemned pack is gone.
+    PrunePackRemoved = "prune-pack-removed",
+    /// All that was condemned is gone, and the record with it.
+    PruneRecordRemoved = "prune-record-removed",
     /// A chunk of a table's rows was read and put.
     RowsRead = "rows-read",
     /// A trigger, view or table that a state lacks, or has otherwise, was dropped.

@@ -83,6 +83,12 @@ pub enum RepositoryError {
         /// What was found.
         what: String,
     },
+    /// A segment of the index is damaged: what only it names would be taken for garbage.
+    #[error("the index is not sound: {what}")]
+    UnsoundIndex {
+        /// The segment, and what is wrong with it.
+        what: String,
+    },
     /// A chunk is wanted that no index segment names.
     #[error("chunk {id} is not in the repository")]
     MissingChunk {

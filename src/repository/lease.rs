@@ -5,18 +5,21 @@
 //! work; renew now and then: a new object with a higher counter
 //! before the record: is the lease still there?
 //! ```
-//! Writers share and never wait; a prune will take the exclusive one. No wall clock decides that a
-//! lease is dead: its process must be provably gone, or its counter must stand still while the
-//! observer's own clock runs.
+//! Writers share and never wait, not even for a prune, which takes the exclusive one: that excludes
+//! other exclusive ones only. No wall clock decides that a lease is dead: its process must be
+//! provably gone, or its counter must stand still while the observer's own clock runs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
+use super::condemned;
 use super::error::RepositoryError;
 use super::id::ObjectId;
 use super::object::ObjectKind;
 use super::repository::Inner;
+use crate::os::clock;
 use crate::os::host::{self, ProcessMark};
 
 /// Layout: FORMAT.md, "Lease".
@@ -44,31 +47,40 @@ struct StoredLease {
     pid_namespace: u64,
 }
 
-/// Layout: FORMAT.md, "Condemned".
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-struct StoredCondemned {
-    #[n(0)]
-    generation: u64,
-    /// Names of packs, one after the other.
-    #[cbor(n(1), with = "minicbor::bytes")]
-    packs: Vec<u8>,
-    /// Names of index segments, likewise.
-    #[cbor(n(2), with = "minicbor::bytes")]
-    segments: Vec<u8>,
+/// Whom a lease excludes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nobody: writers.
+    Shared,
+    /// Others that hold so: whoever deletes or replaces objects.
+    Exclusive,
 }
 
-/// A shared lease that we hold.
+/// A lease that we hold.
 pub(super) struct Lease {
     stored: StoredLease,
     name: ObjectId,
     /// Packs that a prune is about to delete: to a writer they are absent.
     pub(super) condemned: HashSet<ObjectId>,
+    /// Snapshots that go with them: to a writer they are absent too.
+    pub(super) given_up: HashSet<ObjectId>,
 }
 
+/// A lease of somebody else.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    name: ObjectId,
+    stored: StoredLease,
+}
+
+/// A lease of another host whose counter stands still for so long is dead: five renewals missed.
+const STANDSTILL: Duration = Duration::from_mins(5);
+/// How often a wait looks again.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 impl Lease {
-    /// Takes a shared lease, unless somebody holds the exclusive one.
-    pub(super) fn take(inner: &Inner) -> Result<Self, RepositoryError> {
+    /// Takes a lease; an error if it is to be exclusive and somebody holds one that is.
+    pub(super) fn take(inner: &Inner, hold: Hold) -> Result<Self, RepositoryError> {
         let process = host::this_process();
         loop {
             let before = inner.backend.list(ObjectKind::Condemned)?;
@@ -78,25 +90,29 @@ impl Lease {
                 pid: process.pid,
                 started_ticks: process.started_ticks,
                 counter: 0,
-                generation: before.iter().filter_map(|name| generation(name)).max().unwrap_or(0),
-                exclusive: false,
+                generation: condemned::highest(&before),
+                exclusive: hold == Hold::Exclusive,
                 pid_namespace: host::pid_namespace(),
             };
             let name = put(inner, &stored)?;
-            let lease = Self { stored, name, condemned: HashSet::new() };
-            let others = others(inner, &name);
-            let excluding = others?.into_iter().find(|(_, other)| other.exclusive);
-            if let Some((_, holder)) = excluding {
-                lease.release(inner)?;
-                let holder = format!("process {} on {}", holder.pid, holder.host);
-                return Err(RepositoryError::Locked { holder });
+            let (condemned, given_up) = Default::default();
+            let mut lease = Self { stored, name, condemned, given_up };
+            if hold == Hold::Exclusive {
+                let others = lease.others(inner)?;
+                if let Some(holder) = others.iter().find(|other| other.stored.exclusive) {
+                    lease.release(inner)?;
+                    return Err(RepositoryError::Locked { holder: holder.who() });
+                }
+            }
+            for name in &before {
+                // One that is gone by now makes us start over below.
+                if let Some(record) = condemned::read(inner, name)? {
+                    lease.condemned.extend(record.packs);
+                    lease.given_up.extend(record.snapshots);
+                }
             }
             if inner.backend.list(ObjectKind::Condemned)? == before {
-                let mut condemned = HashSet::new();
-                for name in &before {
-                    condemned.extend(read_condemned(inner, name)?);
-                }
-                return Ok(Self { condemned, ..lease });
+                return Ok(lease);
             }
             lease.release(inner)?;
         }
@@ -123,6 +139,67 @@ impl Lease {
         inner.backend.remove(ObjectKind::Lease, &self.name.to_string())?;
         Ok(())
     }
+
+    /// All leases of others; those whose process is provably gone are removed on the way.
+    ///
+    /// A renewal puts the new lease before it removes the old one, and the two are a minute apart:
+    /// who is missed by one listing, because both happened meanwhile, is seen by the next.
+    pub(super) fn others(&self, inner: &Inner) -> Result<Vec<Holder>, RepositoryError> {
+        let mut found = BTreeMap::new();
+        for _ in 0..2 {
+            for holder in others(inner, &self.name)? {
+                found.insert(holder.name, holder);
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Waits until no live lease names an older generation than `generation`, at most for `limit`;
+    /// whether that came about.
+    pub(super) fn outlast(
+        &self,
+        inner: &Inner,
+        generation: u64,
+        limit: Duration,
+    ) -> Result<bool, RepositoryError> {
+        let watch = clock::stopwatch();
+        // Since when each counter has stood still, by our own clock.
+        let mut still: BTreeMap<ObjectId, Duration> = BTreeMap::new();
+        loop {
+            let mut older = self.others(inner)?;
+            older.retain(|holder| holder.generation() < generation);
+            still.retain(|name, _| older.iter().any(|holder| holder.name == *name));
+            for holder in &older {
+                let since = *still.entry(holder.name).or_insert_with(|| watch.elapsed());
+                let stands_still = watch.elapsed().saturating_sub(since) >= STANDSTILL;
+                if stands_still && !holder.stored.is_of_this_host() {
+                    inner.backend.remove(ObjectKind::Lease, &holder.name.to_string())?;
+                }
+            }
+            if older.is_empty() {
+                return Ok(true);
+            }
+            if watch.elapsed() >= limit {
+                return Ok(false);
+            }
+            clock::pause(LOOK_EVERY.min(limit));
+        }
+    }
+}
+
+impl Holder {
+    /// The highest generation that it knows of.
+    pub(super) fn generation(&self) -> u64 {
+        self.stored.generation
+    }
+
+    fn who(&self) -> String {
+        let StoredLease { pid, host, .. } = &self.stored;
+        match host::describe(*pid).filter(|_| self.stored.is_of_this_host()) {
+            Some(described) => format!("{described} on {host}"),
+            None => format!("process {pid} on {host}"),
+        }
+    }
 }
 
 fn put(inner: &Inner, stored: &StoredLease) -> Result<ObjectId, RepositoryError> {
@@ -133,12 +210,11 @@ fn put(inner: &Inner, stored: &StoredLease) -> Result<ObjectId, RepositoryError>
     Ok(name)
 }
 
-/// The leases of others; those whose process is provably gone are removed on the way.
-fn others(inner: &Inner, ours: &ObjectId) -> Result<Vec<(ObjectId, StoredLease)>, RepositoryError> {
+fn others(inner: &Inner, ours: &ObjectId) -> Result<Vec<Holder>, RepositoryError> {
     let mut others = Vec::new();
-    for name in inner.backend.list(ObjectKind::Lease)? {
-        let Some(id) = ObjectId::parse(&name).filter(|id| id != ours) else { continue };
-        let body = match inner.get_sealed(ObjectKind::Lease, &id) {
+    for text in inner.backend.list(ObjectKind::Lease)? {
+        let Some(name) = ObjectId::parse(&text).filter(|name| name != ours) else { continue };
+        let body = match inner.get_sealed(ObjectKind::Lease, &name) {
             Ok(body) => body,
             // Renewed or released since the list was made, or torn by a power cut: leases are not
             // synced. Either way nobody stands behind that name.
@@ -147,46 +223,25 @@ fn others(inner: &Inner, ours: &ObjectId) -> Result<Vec<(ObjectId, StoredLease)>
         };
         let Ok(stored) = minicbor::decode::<StoredLease>(&body) else { continue };
         if stored.is_provably_dead() {
-            inner.backend.remove(ObjectKind::Lease, &name)?;
+            inner.backend.remove(ObjectKind::Lease, &text)?;
         } else {
-            others.push((id, stored));
+            others.push(Holder { name, stored });
         }
     }
     Ok(others)
 }
 
 impl StoredLease {
+    /// Whether its process can be looked at from here.
+    fn is_of_this_host(&self) -> bool {
+        self.host == host::name()
+            && !self.boot_id.is_empty()
+            && (self.boot_id != host::boot_id() || self.pid_namespace == host::pid_namespace())
+    }
+
     /// Only on the same host can a process be shown to be gone.
     fn is_provably_dead(&self) -> bool {
-        if self.host != host::name() || self.boot_id.is_empty() {
-            return false;
-        }
         let mark = ProcessMark { pid: self.pid, started_ticks: self.started_ticks };
-        let same_numbers = self.pid_namespace == host::pid_namespace();
-        self.boot_id != host::boot_id() || same_numbers && host::is_gone(mark)
+        self.is_of_this_host() && (self.boot_id != host::boot_id() || host::is_gone(mark))
     }
-}
-
-/// The generation in the name of a condemned record.
-fn generation(name: &str) -> Option<u64> {
-    name.split_once('-')?.0.parse().ok()
-}
-
-fn read_condemned(inner: &Inner, name: &str) -> Result<Vec<ObjectId>, RepositoryError> {
-    let kind = ObjectKind::Condemned;
-    let damaged =
-        |what: &str| RepositoryError::Damaged { object: kind.named(name), what: what.to_owned() };
-    let id = name.split_once('-').and_then(|(_, id)| ObjectId::parse(id));
-    let id = id.ok_or_else(|| damaged("its name is not a name"))?;
-    let mut bytes = Vec::new();
-    let (range, freshness) = (super::backend::Range::All, super::backend::Freshness::Cached);
-    inner.backend.read(kind, name, range, freshness, &mut bytes)?;
-    let body = super::object::open(&inner.sealer(kind, &id), kind, name, &bytes)?;
-    let stored: StoredCondemned =
-        minicbor::decode(&body).map_err(|_| damaged("it is not a list of packs"))?;
-    let (packs, rest) = stored.packs.as_chunks::<32>();
-    if !rest.is_empty() {
-        return Err(damaged("it is not a list of packs"));
-    }
-    Ok(packs.iter().map(|pack| ObjectId::from_bytes(*pack)).collect())
 }

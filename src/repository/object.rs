@@ -27,11 +27,13 @@ pub enum ObjectKind {
     Condemned,
     /// A damaged object, kept as evidence.
     Quarantine,
+    /// What a user says of a snapshot after it was taken.
+    Label,
 }
 
 impl ObjectKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Config,
         Self::Key,
         Self::Pack,
@@ -42,6 +44,7 @@ impl ObjectKind {
         Self::Lease,
         Self::Condemned,
         Self::Quarantine,
+        Self::Label,
     ];
 
     /// The number that stands for it in the format.
@@ -57,6 +60,7 @@ impl ObjectKind {
             Self::Lease => 8,
             Self::Condemned => 9,
             Self::Quarantine => 10,
+            Self::Label => 11,
         }
     }
 
@@ -73,6 +77,7 @@ impl ObjectKind {
             Self::Lease => "leases",
             Self::Condemned => "condemned",
             Self::Quarantine => "quarantine",
+            Self::Label => "labels",
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::backend::{Freshness, Range};
 use super::content::{List, Piece, Stored};
 use super::error::RepositoryError;
-use super::frame::{FRAME_HEADER_BYTES, FrameHeader, Payload};
+use super::frame::{Coding, FRAME_HEADER_BYTES, FrameHeader, Payload};
 use super::id::{ChunkId, ObjectId};
 use super::index::{Index, PackRef, Place};
 use super::object::ObjectKind;
@@ -89,6 +89,16 @@ impl Inner {
         number: u32,
         raw: &[u8],
     ) -> Result<Payload, &'static str> {
+        self.open_encoded(pack, number, raw).map(|(_, _, payload)| payload)
+    }
+
+    /// The same, with what was inside the seal and how it was coded.
+    pub(super) fn open_encoded(
+        &self,
+        pack: PackRef,
+        number: u32,
+        raw: &[u8],
+    ) -> Result<(Coding, Vec<u8>, Payload), &'static str> {
         let (head, sealed) =
             raw.split_first_chunk::<FRAME_HEADER_BYTES>().ok_or("it is too short")?;
         let header = FrameHeader::decode(head).ok_or("its header is not a frame's")?;
@@ -110,7 +120,8 @@ impl Inner {
         let mut payload = Vec::new();
         codec.decode(header.coding, &encoded, &mut payload).map_err(|error| error.0)?;
         self.keep_codec(codec);
-        Payload::parse(payload).ok_or("its table does not fit its data")
+        let payload = Payload::parse(payload).ok_or("its table does not fit its data")?;
+        Ok((header.coding, encoded, payload))
     }
 }
 
@@ -157,11 +168,22 @@ impl Repository {
             // Another process may have stored it since the index was loaded.
             found = places(&*self.inner.refresh_index()?)?;
         }
+        match self.get_at(id, &found) {
+            Ok(plain) => Ok(plain),
+            Err(failure) => {
+                // A prune may have moved it since the index was loaded.
+                let again = places(&*self.inner.refresh_index()?)?;
+                if again == found { Err(failure) } else { self.get_at(id, &again) }
+            }
+        }
+    }
+
+    fn get_at(&self, id: &ChunkId, found: &[Place]) -> Result<Vec<u8>, RepositoryError> {
         let mut failure = RepositoryError::MissingChunk { id: *id };
         for place in found {
             let plain = self
-                .frame(&place)
-                .and_then(|frame| self.chunk_in(&frame, &place, id).map(<[u8]>::to_vec));
+                .frame(place)
+                .and_then(|frame| self.chunk_in(&frame, place, id).map(<[u8]>::to_vec));
             match plain {
                 Ok(plain) => return Ok(plain),
                 Err(error) => failure = error,
@@ -173,6 +195,15 @@ impl Repository {
     /// The chunks of a file, in order. Holds one list of each level, however long the file.
     pub fn pieces(&self, stored: &Stored) -> Pieces<'_> {
         Pieces { repository: self, root: Some(*stored), open: Vec::new() }
+    }
+
+    /// What one list names itself: its level, and chunks (level 0) or lists one level below.
+    pub fn list_of(&self, id: &ChunkId) -> Result<(u8, Vec<Piece>), RepositoryError> {
+        let list = List::decode(&self.get(id)?).ok_or_else(|| RepositoryError::Damaged {
+            object: format!("chunk list {id}"),
+            what: "it is not a list".to_owned(),
+        })?;
+        Ok((list.level, list.pieces))
     }
 
     /// The chunks of a list, in order, with their lengths.

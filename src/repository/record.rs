@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 use super::backend::Freshness;
 use super::error::RepositoryError;
 use super::id::ObjectId;
+use super::lease::{Hold, Lease};
 use super::object::ObjectKind;
 use super::repository::Repository;
 use crate::os::clock;
@@ -21,6 +22,8 @@ pub enum RecordKind {
     Pin,
     /// Marks that a snapshot is no longer wanted.
     Forgotten,
+    /// What a user says of a snapshot after it was taken; the body is the caller's.
+    Label,
 }
 
 impl RecordKind {
@@ -29,6 +32,7 @@ impl RecordKind {
             Self::Snapshot => ObjectKind::Snapshot,
             Self::Pin => ObjectKind::Pin,
             Self::Forgotten => ObjectKind::Forgotten,
+            Self::Label => ObjectKind::Label,
         }
     }
 }
@@ -124,9 +128,13 @@ impl Repository {
         self.put_record(RecordKind::Forgotten, &mark(snapshot))
     }
 
-    /// Takes a tombstone back; how many there were.
+    /// Takes a tombstone back; how many there were. Not beside a prune, which may be about to delete
+    /// what hangs on it.
     pub fn remember(&self, snapshot: &ObjectId) -> Result<usize, RepositoryError> {
-        self.remove_marks(RecordKind::Forgotten, snapshot)
+        let lease = Lease::take(&self.inner, Hold::Exclusive)?;
+        let removed = self.remove_marks(RecordKind::Forgotten, snapshot);
+        let released = lease.release(&self.inner);
+        removed.and_then(|removed| released.map(|()| removed))
     }
 
     /// All tombstones.
@@ -134,7 +142,7 @@ impl Repository {
         self.marks(RecordKind::Forgotten)
     }
 
-    fn marks(&self, kind: RecordKind) -> Result<Vec<Mark>, RepositoryError> {
+    pub(super) fn marks(&self, kind: RecordKind) -> Result<Vec<Mark>, RepositoryError> {
         let ids = self.record_ids(kind)?;
         // One may have been removed since the list was made.
         ids.iter().filter_map(|id| self.mark(kind, id).transpose()).collect()

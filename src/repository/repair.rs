@@ -19,7 +19,7 @@ use super::error::RepositoryError;
 use super::format::FeatureClass;
 use super::id::ObjectId;
 use super::index::{Named, build};
-use super::lease::Lease;
+use super::lease::{Hold, Lease};
 use super::object::ObjectKind;
 use super::pack::{Contents, PackClass};
 use super::repository::{Inner, Repository};
@@ -67,7 +67,8 @@ impl Repository {
         self.inner.config.demand(FeatureClass::Write)?;
         let lease = match mode {
             RepairMode::DryRun => None,
-            RepairMode::Write => Some(Lease::take(&self.inner)?),
+            // Segments are replaced: not beside a prune that replaces them too.
+            RepairMode::Write => Some(Lease::take(&self.inner, Hold::Exclusive)?),
         };
         let rebuilt = self.inner.rebuild(mode, &BTreeSet::new(), monitor);
         let released = lease.map_or(Ok(()), |lease| lease.release(&self.inner));
@@ -110,7 +111,7 @@ impl Inner {
             self.backend.sync(ObjectKind::Index)?;
             // Where footers are gone, the old segments alone say what the lost frames held.
             self.retire_segments(&old, packs.scanned > 0 || !doubted.is_empty())?;
-            self.forget_index();
+            self.renew_index()?;
         }
         Ok(rebuilt)
     }

@@ -40,6 +40,20 @@ pub enum SnapshotError {
         /// What does not fit.
         source: BadRecord,
     },
+    /// A snapshot needs what is not in the repository: nothing is deleted while that is so.
+    #[error("snapshot {} lacks something", id.short())]
+    Incomplete {
+        /// The snapshot.
+        id: ObjectId,
+        /// What it lacks.
+        source: Box<SnapshotError>,
+    },
+    /// A label is not what this version writes.
+    #[error("the label {id} is damaged or too new")]
+    BadLabel {
+        /// The label.
+        id: ObjectId,
+    },
     /// No snapshot has this address.
     #[error("no snapshot {address}")]
     NotFound {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::SnapshotError;
+use super::label::Labels;
 use super::record::Snapshot;
 use crate::repository::{ObjectId, RecordKind, Repository, RepositoryError};
 
@@ -39,30 +40,59 @@ pub struct Listed {
 /// The same, with what cannot be read beside what can: for looking at a damaged repository.
 pub fn list_readable(repository: &Repository) -> Result<Listed, SnapshotError> {
     let mut listed = Listed::default();
-    let mut forgotten = BTreeSet::new();
-    for id in repository.record_ids(RecordKind::Forgotten)? {
-        match repository.mark(RecordKind::Forgotten, &id) {
-            Ok(mark) => forgotten.extend(mark.map(|mark| mark.snapshot)),
-            Err(error) => {
-                listed.cannot_read(format!("forgotten/{id}"), None, error.into())?;
-            }
-        }
-    }
-    for id in repository.record_ids(RecordKind::Snapshot)? {
-        if forgotten.contains(&id) {
-            continue;
-        }
-        match open(repository, &id) {
-            // None: gone since the names were listed, pruned by somebody else.
-            Ok(found) => listed.snapshots.extend(found),
-            Err(error) => listed.cannot_read(format!("snapshots/{id}"), Some(id), error)?,
-        }
-    }
-    listed.snapshots.sort_by_key(|snapshot| (snapshot.time, snapshot.sequence, snapshot.id));
+    let forgotten = listed.read_tombstones(repository)?;
+    listed.read_records(repository, &|id| !forgotten.contains(id))?;
     Ok(listed)
 }
 
+/// The snapshots that are forgotten and not purged yet, the oldest first.
+pub fn list_forgotten(repository: &Repository) -> Result<Vec<Snapshot>, SnapshotError> {
+    let mut listed = Listed::default();
+    let forgotten = listed.read_tombstones(repository)?;
+    listed.read_records(repository, &|id| forgotten.contains(id))?;
+    Ok(listed.snapshots)
+}
+
 impl Listed {
+    fn read_tombstones(
+        &mut self,
+        repository: &Repository,
+    ) -> Result<BTreeSet<ObjectId>, SnapshotError> {
+        let mut forgotten = BTreeSet::new();
+        for id in repository.record_ids(RecordKind::Forgotten)? {
+            match repository.mark(RecordKind::Forgotten, &id) {
+                Ok(mark) => forgotten.extend(mark.map(|mark| mark.snapshot)),
+                Err(error) => {
+                    self.cannot_read(format!("forgotten/{id}"), None, error.into())?;
+                }
+            }
+        }
+        Ok(forgotten)
+    }
+
+    fn read_records(
+        &mut self,
+        repository: &Repository,
+        wanted: &dyn Fn(&ObjectId) -> bool,
+    ) -> Result<(), SnapshotError> {
+        let labels = Labels::read(repository)?;
+        for id in repository.record_ids(RecordKind::Snapshot)? {
+            if !wanted(&id) {
+                continue;
+            }
+            match open(repository, &id) {
+                // None: gone since the names were listed, pruned by somebody else.
+                Ok(found) => self.snapshots.extend(found),
+                Err(error) => self.cannot_read(format!("snapshots/{id}"), Some(id), error)?,
+            }
+        }
+        for snapshot in &mut self.snapshots {
+            labels.apply(snapshot);
+        }
+        self.snapshots.sort_by_key(|snapshot| (snapshot.time, snapshot.sequence, snapshot.id));
+        Ok(())
+    }
+
     /// Notes damage; any other error is the caller's.
     fn cannot_read(
         &mut self,
@@ -85,7 +115,7 @@ impl Listed {
     }
 }
 
-/// The snapshot `id`; none if there is no such record.
+/// The snapshot `id` as it was taken, without its label; none if there is no such record.
 pub fn open(repository: &Repository, id: &ObjectId) -> Result<Option<Snapshot>, SnapshotError> {
     let Some(raw) = repository.record(RecordKind::Snapshot, id)? else { return Ok(None) };
     let read = Snapshot::decode(*id, &raw);

@@ -237,7 +237,7 @@ struct Rule {
 struct Rules<'p> {
     policy: &'p Policy,
     within: Option<(Zoned, Within)>,
-    rules: Vec<Rule>,
+    each: Vec<Rule>,
 }
 
 impl<'p> Rules<'p> {
@@ -264,16 +264,14 @@ impl<'p> Rules<'p> {
                 rules.push(Rule { period: Some(period), left: None, kept: 0, last: None, within });
             }
         }
-        Self { policy, within: policy.within.as_ref().map(since), rules }
+        Self { policy, within: policy.within.as_ref().map(since), each: rules }
     }
 
     fn reasons(&mut self, one: &Subject, at: &Zoned, is_oldest: bool) -> Vec<Reason> {
         let mut reasons: Vec<Reason> =
-            self.rules.iter_mut().filter_map(|rule| rule.keeps(at, is_oldest)).collect();
-        if let Some((since, span)) = self.within.as_ref().filter(|(since, _)| at > since) {
-            let _ = since;
-            reasons.push(Reason::Within(*span));
-        }
+            self.each.iter_mut().filter_map(|rule| rule.keeps(at, is_oldest)).collect();
+        let young = self.within.as_ref().filter(|(since, _)| at > since);
+        reasons.extend(young.map(|(_, span)| Reason::Within(*span)));
         let has: BTreeSet<&String> = one.tags.iter().collect();
         let tagged = self.policy.tags.iter().find(|all| all.iter().all(|tag| has.contains(tag)));
         reasons.extend(tagged.map(|tags| Reason::Tagged(tags.clone())));

@@ -81,7 +81,7 @@ pub fn prepare(
 ) -> Result<Prepared, SnapshotError> {
     let (time, watch) = (clock::now(), clock::stopwatch());
     let repository = writer.repository();
-    let earlier = Earlier::of(repository, &request.source)?;
+    let earlier = Earlier::of(writer, &request.source)?;
     let workers = Workers::new(Keep::Store(writer), request.threads)?;
     let mut all = All::default();
     for source in request.sources {
@@ -144,7 +144,7 @@ pub struct StoredTrees {
 /// Makes a snapshot of trees whose objects the finished bundles of `writer` hold.
 pub fn prepare_stored(writer: &Writer<'_>, trees: StoredTrees) -> Result<Prepared, SnapshotError> {
     let repository = writer.repository();
-    let earlier = Earlier::of(repository, &trees.source)?;
+    let earlier = Earlier::of(writer, &trees.source)?;
     let written = writer.sync()?;
     reach(CrashPoint::SnapshotStored);
     let mut roots = trees.roots;
@@ -183,10 +183,12 @@ struct Earlier {
 }
 
 impl Earlier {
-    fn of(repository: &Repository, source: &str) -> Result<Self, SnapshotError> {
+    fn of(writer: &Writer<'_>, source: &str) -> Result<Self, SnapshotError> {
         let host = host::name();
         // A record that cannot be read is no reason to go without a backup.
-        let all = list_readable(repository)?.snapshots;
+        let mut all = list_readable(writer.repository())?.snapshots;
+        // Taken back after a prune gave it up: listed, but its data may go before we end.
+        all.retain(|other| !writer.has_given_up(&other.id));
         let same = |other: &&Snapshot| other.host == host && other.source == source;
         let newest = all.iter().filter(same).max_by_key(|other| other.sequence);
         Ok(Self {

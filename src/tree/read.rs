@@ -26,6 +26,29 @@ pub fn leaves(repository: &Repository, object: &ChunkId) -> Result<Vec<ChunkId>,
     })
 }
 
+/// Whether an object was not met before.
+pub type IsNew<'a> = dyn FnMut(&ChunkId) -> Result<bool, TreeError> + 'a;
+
+/// The entries of a stored directory that lie in objects not met before: `is_new` is asked of every
+/// object that the directory is made of, the first apart.
+pub fn read_new(
+    repository: &Repository,
+    object: &ChunkId,
+    is_new: &mut IsNew<'_>,
+) -> Result<Vec<Entry>, TreeError> {
+    let mut entries = Vec::new();
+    for part in parts_of(repository, object)? {
+        match part {
+            Leaf::Here(leaf) => entries = leaf,
+            Leaf::At(part) if is_new(&part.object)? => {
+                entries.extend(read_part(repository, &part)?);
+            }
+            Leaf::At(_) => {}
+        }
+    }
+    Ok(entries)
+}
+
 /// The entry at `path` below `root`.
 pub fn find(
     repository: &Repository,

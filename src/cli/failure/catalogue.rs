@@ -142,6 +142,8 @@ catalogue! {
         "A snapshot's record or directory object does not decode.";
     E0209, Usage, "this cannot be restored so", [],
         "`snap help restore` shows what goes together.";
+    E0210, Error, "this snapshot must stay as it is", ["snap {repo}snapshots --class all"],
+        "It is pinned (`snap tag unpin` lets policies decide again), or a transaction stands on it.";
     E0301, NoApp, "no application of this name", ["snap app list"],
         "`snap app detect` finds applications, `snap app add` makes one known.";
     E0302, NoApp, "more than one application or layout fits", ["snap app list"],

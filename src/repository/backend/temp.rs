@@ -102,7 +102,14 @@ impl Temp {
             file::sync_data(&self.opened).map_err(RepositoryError::io("sync", &self.path))?;
         }
         reach(points.synced);
-        file::rename_new(&self.path, to).map_err(RepositoryError::io("create", to))?;
+        let renamed = match file::rename_new(&self.path, to) {
+            // A repository made before there were objects of this kind lacks their directory.
+            Err(error) if is_absence(&error) => {
+                make_parent(to).and_then(|()| file::rename_new(&self.path, to))
+            }
+            renamed => renamed,
+        };
+        renamed.map_err(RepositoryError::io("create", to))?;
         self.published.store(true, Ordering::Relaxed);
         reach(points.renamed);
         Ok(())
@@ -116,6 +123,12 @@ impl Drop for Temp {
             let _ = file::remove(&self.path);
         }
     }
+}
+
+fn make_parent(of: &Path) -> io::Result<()> {
+    let Some(parent) = of.parent() else { return Ok(()) };
+    file::create_dirs(parent, DIR_MODE)?;
+    parent.parent().map_or(Ok(()), file::sync_dir)
 }
 
 /// The crash points that an object of one kind passes.

@@ -10,8 +10,13 @@ use crate::repository::object::{self, ObjectKind};
 use crate::repository::repository::Inner;
 
 /// Kinds that are sealed as a whole, under a name of their own.
-const SEALED: [ObjectKind; 4] =
-    [ObjectKind::Snapshot, ObjectKind::Pin, ObjectKind::Forgotten, ObjectKind::Lease];
+const SEALED: [ObjectKind; 5] = [
+    ObjectKind::Snapshot,
+    ObjectKind::Pin,
+    ObjectKind::Forgotten,
+    ObjectKind::Label,
+    ObjectKind::Lease,
+];
 
 impl Inner {
     pub(super) fn check_small_objects(

@@ -37,6 +37,13 @@ impl Default for State {
     }
 }
 
+/// Whether every segment that was listed could be had.
+enum Fetched {
+    All,
+    /// One is gone since.
+    NotAll,
+}
+
 /// Fetched segments are merged when they come to so many bytes.
 const FETCHED_BYTES_MAX: usize = 16 << 20;
 
@@ -68,22 +75,41 @@ impl Inner {
         self.refresh_index()
     }
 
-    /// Adds the segments that were published since the index was loaded.
+    /// Adds the segments that were published since the index was loaded, and drops those that were
+    /// removed.
     pub(in crate::repository) fn refresh_index(&self) -> Result<Arc<Index>, RepositoryError> {
+        loop {
+            if let Some(index) = self.refresh_once()? {
+                return Ok(index);
+            }
+        }
+    }
+
+    /// `None` if a prune replaced segments while they were read: then the list is old.
+    fn refresh_once(&self) -> Result<Option<Arc<Index>>, RepositoryError> {
         let mut state = self.shelf.state.write().unwrap_or_else(PoisonError::into_inner);
         let names = self.backend.list(ObjectKind::Index)?;
         let listed: BTreeSet<ObjectId> =
             names.iter().filter_map(|name| ObjectId::parse(name)).collect();
+        let is_current = state.covered.is_subset(&listed);
         let mut index = match state.index.take() {
-            Some(index) => Arc::unwrap_or_clone(index),
-            None => self.load_kept(&mut state, &listed),
+            Some(index) if is_current => Arc::unwrap_or_clone(index),
+            // Segments were replaced: the packs that only they name are about to go, or gone.
+            Some(index) => {
+                *state = State::default();
+                self.load_kept(&mut state, &listed, index.emptied())
+            }
+            None => self.load_kept(&mut state, &listed, Index::default()),
         };
         let missing: Vec<_> = listed.difference(&state.covered).copied().collect();
         let loaded = self.fetch(&mut state, &mut index, &missing);
         let index = Arc::new(index);
         state.index = Some(Arc::clone(&index));
         self.shelf.version.fetch_add(1, Ordering::Release);
-        loaded.map(|()| index)
+        match loaded? {
+            Fetched::All => Ok(Some(index)),
+            Fetched::NotAll => Ok(None),
+        }
     }
 
     /// Adds a segment that was just published.
@@ -105,11 +131,13 @@ impl Inner {
         Ok(())
     }
 
-    /// Forgets the index, after segments were removed.
-    pub(in crate::repository) fn forget_index(&self) {
-        let mut state = self.shelf.state.write().unwrap_or_else(PoisonError::into_inner);
-        *state = State::default();
-        self.shelf.version.fetch_add(1, Ordering::Release);
+    /// The index as it is in the repository now, if it was loaded before: what was removed since
+    /// must not be relied on.
+    pub(in crate::repository) fn renew_index(&self) -> Result<(), RepositoryError> {
+        let state = self.shelf.state.read().unwrap_or_else(PoisonError::into_inner);
+        let is_loaded = state.index.is_some();
+        drop(state);
+        if is_loaded { self.refresh_index().map(drop) } else { Ok(()) }
     }
 
     /// What is wrong with segments that were left out, in one line each.
@@ -118,8 +146,7 @@ impl Inner {
     }
 
     /// What the local cache has of the `listed` segments. A cache that fails is no cache.
-    fn load_kept(&self, state: &mut State, listed: &BTreeSet<ObjectId>) -> Index {
-        let mut index = Index::default();
+    fn load_kept(&self, state: &mut State, listed: &BTreeSet<ObjectId>, mut index: Index) -> Index {
         let kept = self.cache().and_then(|cache| {
             let kept = cache.load(listed, &mut state.memory_left).ok()?;
             cache.settle(kept, &mut state.memory_left).ok()
@@ -137,7 +164,8 @@ impl Inner {
         state: &mut State,
         index: &mut Index,
         missing: &[ObjectId],
-    ) -> Result<(), RepositoryError> {
+    ) -> Result<Fetched, RepositoryError> {
+        let mut all = Fetched::All;
         let mut fetched = Vec::new();
         let mut bytes = 0;
         for id in missing {
@@ -150,7 +178,11 @@ impl Inner {
                 // from being made. What only it names is missing, and said to be.
                 // A format that is really newer comes with a feature, which was asked for before.
                 Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::TooNew { .. })) => {
-                    state.damaged.push(error.to_string());
+                    if self.backend.stat(ObjectKind::Index, &id.to_string())?.is_none() {
+                        all = Fetched::NotAll;
+                    } else {
+                        state.damaged.push(error.to_string());
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -162,7 +194,7 @@ impl Inner {
             }
         }
         index.add_all(self.keep(fetched, &mut state.memory_left));
-        Ok(())
+        Ok(all)
     }
 
     fn fetch_one(&self, id: &ObjectId) -> Result<(Table, usize), RepositoryError> {

@@ -8,48 +8,87 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
+use std::ops::Range;
 
 use super::build::{Fanout, Shape};
 use super::table::{Column, Row, Table};
-use crate::repository::id::ChunkId;
+use crate::repository::id::{ChunkId, ObjectId};
 
 /// Writes a table that names everything `tables` name.
 pub(super) fn merge(tables: &[&Table], out: &mut dyn Write) -> io::Result<()> {
+    merge_kept(tables, &|_, _| true, out).map(drop)
+}
+
+/// Whether a pack stays: the number of the table, and the pack's name.
+pub(in crate::repository) type Stays<'a> = dyn Fn(usize, &ObjectId) -> bool + 'a;
+
+/// Writes a table that names everything `tables` name of the packs that stay; how many packs.
+pub(in crate::repository) fn merge_kept(
+    tables: &[&Table],
+    stays: &Stays<'_>,
+    out: &mut dyn Write,
+) -> io::Result<usize> {
     let mut shape = Shape::default();
-    let mut first_packs = Vec::with_capacity(tables.len());
-    let mut packs = 0;
-    for table in tables {
-        first_packs.push(u32::try_from(packs).map_err(|_| io::ErrorKind::InvalidInput)?);
-        let before = shape.frames;
-        for pack in &table.packs {
-            shape.frames = before + pack.first_frame as usize;
-            shape.pack(pack.id, pack.class);
+    // For each pack of each table its new number, if it stays.
+    let mut renumbered: Vec<Vec<Option<u32>>> = Vec::with_capacity(tables.len());
+    let mut packs = 0_u32;
+    for (number, table) in tables.iter().enumerate() {
+        let mut of_table = Vec::with_capacity(table.packs.len());
+        for (index, pack) in table.packs.iter().enumerate() {
+            let new = stays(number, &pack.id).then_some(packs);
+            if new.is_some() {
+                shape.pack(pack.id, pack.class);
+                shape.frames += table.frames_of(index).len();
+                packs = packs.checked_add(1).ok_or(io::ErrorKind::InvalidInput)?;
+            }
+            of_table.push(new);
         }
-        shape.frames = before + table.frames;
-        shape.chunks += table.chunks;
-        packs += table.packs.len();
+        renumbered.push(of_table);
     }
+    let new_pack = |row: Row, from: usize| {
+        renumbered[from].get(row.pack as usize).copied().ok_or(io::ErrorKind::InvalidData)
+    };
+    let is_whole = renumbered.iter().flatten().all(Option::is_some);
+    shape.chunks = if is_whole {
+        tables.iter().map(|table| table.chunks).sum()
+    } else {
+        let mut kept = 0;
+        in_order(tables, &mut |_, row, from| {
+            kept += usize::from(new_pack(row, from)?.is_some());
+            Ok(())
+        })?;
+        kept
+    };
     let mut fanout = Fanout::new(shape.chunks);
-    in_order(tables, &mut |id, _, _| {
-        fanout.count(id);
+    in_order(tables, &mut |id, row, from| {
+        if new_pack(row, from)?.is_some() {
+            fanout.count(id);
+        }
         Ok(())
     })?;
     out.write_all(&shape.head(fanout.bits))?;
-    for table in tables {
-        copy_frames(table, out)?;
+    for (table, of_table) in tables.iter().zip(&renumbered) {
+        for (index, _) in of_table.iter().enumerate().filter(|(_, new)| new.is_some()) {
+            copy_frames(table, table.frames_of(index), out)?;
+        }
     }
     out.write_all(&fanout.encode())?;
-    in_order(tables, &mut |id, _, _| out.write_all(id.as_bytes()))?;
-    in_order(tables, &mut |_, row, from| {
-        out.write_all(&Row { pack: row.pack + first_packs[from], ..row }.encode())
-    })
+    in_order(tables, &mut |id, row, from| match new_pack(row, from)? {
+        Some(_) => out.write_all(id.as_bytes()),
+        None => Ok(()),
+    })?;
+    in_order(tables, &mut |_, row, from| match new_pack(row, from)? {
+        Some(pack) => out.write_all(&Row { pack, ..row }.encode()),
+        None => Ok(()),
+    })?;
+    Ok(packs as usize)
 }
 
-fn copy_frames(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+fn copy_frames(table: &Table, frames: Range<usize>, out: &mut dyn Write) -> io::Result<()> {
     let mut block = [0; 8 * 512];
-    let mut first = 0;
-    while first < table.frames {
-        let count = (table.frames - first).min(512);
+    let mut first = frames.start;
+    while first < frames.end {
+        let count = (frames.end - first).min(512);
         let block = &mut block[..8 * count];
         table.read_column(Column::Frames, first, block)?;
         out.write_all(block)?;

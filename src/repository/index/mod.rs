@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub(super) use build::{Named, build};
 pub(super) use load::Shelf;
-pub(super) use merge::Cursor;
+pub(super) use merge::{Cursor, merge_kept};
 pub(super) use table::{Bytes, Row, Table};
 
 use super::id::{ChunkId, ObjectId};
@@ -49,7 +49,7 @@ pub(super) struct PackRef {
 pub(super) struct Segment {
     pub(super) table: Arc<Table>,
     /// The number in [`Index::packs`] of each of the table's packs.
-    packs: Arc<[u32]>,
+    pub(super) packs: Arc<[u32]>,
 }
 
 /// All opened segments. Never changed: a publication makes another one.
@@ -61,6 +61,17 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// An index without segments, whose packs will have the numbers they have in this one: places
+    /// that somebody holds stay true.
+    fn emptied(&self) -> Self {
+        Self { segments: Vec::new(), packs: self.packs.clone(), numbers: self.numbers.clone() }
+    }
+
+    /// The number of the pack `id`.
+    pub(super) fn number_of(&self, id: &ObjectId) -> Option<u32> {
+        self.numbers.get(id).copied()
+    }
+
     /// Adds segments.
     pub(super) fn add_all(&mut self, tables: Vec<Table>) {
         for table in tables {

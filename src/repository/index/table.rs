@@ -166,6 +166,40 @@ impl Table {
         }
     }
 
+    /// The numbers of the rows of `id`.
+    pub(in crate::repository) fn numbers(
+        &self,
+        id: &ChunkId,
+    ) -> io::Result<std::ops::Range<usize>> {
+        let (start, end) = self.bucket(id);
+        let first = self.first_at_least(id, start, end)?;
+        let mut last = first;
+        while last < end && self.id(last)? == *id {
+            last += 1;
+        }
+        Ok(first..last)
+    }
+
+    /// How many frames its packs have together.
+    pub(in crate::repository) fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// The numbers of a pack's frames among all frames of the table.
+    pub(in crate::repository) fn frames_of(&self, pack: usize) -> std::ops::Range<usize> {
+        let next = self.packs.get(pack + 1);
+        let end = next.map_or(self.frames, |next| next.first_frame as usize);
+        self.packs[pack].first_frame as usize..end
+    }
+
+    /// The number of a frame among all frames of the table; `None` if there is none.
+    pub(in crate::repository) fn frame_number(&self, pack: u32, frame: u32) -> Option<usize> {
+        let number = self.packs.get(pack as usize)?.first_frame as usize + frame as usize;
+        let next = self.packs.get(pack as usize + 1);
+        let end = next.map_or(self.frames, |next| next.first_frame as usize);
+        (number < end).then_some(number)
+    }
+
     /// The rows of `id`, the first in pack order first.
     pub(in crate::repository) fn rows(&self, id: &ChunkId) -> io::Result<Vec<Row>> {
         let (mut number, end) = self.bucket(id);

@@ -20,6 +20,7 @@ use crate::repository::check::{CheckDepth, CheckReport, Packs};
 use crate::repository::error::RepositoryError;
 use crate::repository::id::{ChunkId, ObjectId};
 use crate::repository::index::PackRef;
+use crate::repository::lease::Hold;
 use crate::repository::object::ObjectKind;
 use crate::repository::pack::{Contents, PackClass};
 use crate::repository::record::RecordKind;
@@ -85,7 +86,9 @@ impl Repository {
     /// Begins a repair: puts what the damaged packs still give into new ones.
     pub fn mend<'a>(&'a self, diagnosis: &'a Diagnosis) -> Result<Mending<'a>, RepositoryError> {
         let distrusted = diagnosis.hurt.union(&diagnosis.missing).copied().collect();
-        let writer = self.begin_without(WriteOptions::default(), &distrusted)?;
+        // Packs go and segments are replaced: not beside a prune that does the same.
+        let options = WriteOptions::default();
+        let writer = self.begin_without(options, Hold::Exclusive, &distrusted)?;
         let mending = Mending { diagnosis, writer };
         for id in &diagnosis.hurt {
             mending.salvage(&self.inner, id)?;

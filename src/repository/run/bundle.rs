@@ -10,7 +10,7 @@ use super::writer::{VerifyWrites, Writer};
 use crate::repository::content::{Extent, Sink, Stored, take_apart};
 use crate::repository::error::RepositoryError;
 use crate::repository::format::{CHUNK_BYTES_MAX, FRAME_CHUNKS_MAX};
-use crate::repository::frame::{Codec, FRAME_HEADER_BYTES, FrameHeader, append_table};
+use crate::repository::frame::{Codec, Coding, FRAME_HEADER_BYTES, FrameHeader, append_table};
 use crate::repository::id::ChunkId;
 use crate::repository::pack::{self, PackClass};
 use crate::repository::reading::damaged_frame;
@@ -56,6 +56,25 @@ impl<'w> Bundle<'w> {
         let taken = take_apart(chunker, reader, extent, &mut window, &mut feed);
         feed.buffers.window = window;
         taken
+    }
+
+    /// Stores a chunk that the repository has, once more: its other copy is about to go.
+    pub(in crate::repository) fn put_again(
+        &mut self,
+        id: &ChunkId,
+        plain: &[u8],
+    ) -> Result<(), RepositoryError> {
+        let buffers = buffers_of(&mut self.buffers);
+        Feed { writer: self.writer, class: self.class, buffers }.put_again(*id, plain)
+    }
+
+    /// Stores a whole frame once more, compressed as it is.
+    pub(in crate::repository) fn copy_frame(
+        &mut self,
+        frame: &CopiedFrame<'_>,
+    ) -> Result<(), RepositoryError> {
+        let buffers = buffers_of(&mut self.buffers);
+        Feed { writer: self.writer, class: self.class, buffers }.copy_frame(frame)
     }
 
     /// Hands over what is left.
@@ -132,10 +151,23 @@ impl Feed<'_> {
             return Ok(id);
         }
         let index = run.index_in(self.buffers)?;
-        let known = index.pack_of(&id).map_err(|error| run.inner.index_error(error))?;
-        if known.is_some_and(|pack| run.may_rely_on(index, pack)) || !run.recent.claim(&id) {
+        if run.has(index, &id)? || !run.recent.claim(&id) {
             return Ok(id);
         }
+        self.append(id, length, plain)?;
+        Ok(id)
+    }
+
+    /// Takes a chunk that is to be stored whatever the index says.
+    fn put_again(&mut self, id: ChunkId, plain: &[u8]) -> Result<(), RepositoryError> {
+        let length = u32::try_from(plain.len());
+        let length =
+            length.map_err(|_| RepositoryError::ChunkTooLong { bytes: plain.len() as u64 })?;
+        if self.writer.run.recent.claim(&id) { self.append(id, length, plain) } else { Ok(()) }
+    }
+
+    fn append(&mut self, id: ChunkId, length: u32, plain: &[u8]) -> Result<(), RepositoryError> {
+        let run = &self.writer.run;
         run.counts.unfinished.fetch_add(1, Ordering::Relaxed);
         let frame_bytes = run.inner.config.sizes.frame_bytes as usize;
         if self.buffers.data.len() + plain.len() > frame_bytes {
@@ -147,7 +179,7 @@ impl Feed<'_> {
         if self.buffers.ids.len() == FRAME_CHUNKS_MAX {
             self.flush()?;
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Makes a frame of what is in the buffers. An error is the end of the whole run.
@@ -202,6 +234,52 @@ impl Feed<'_> {
             made.verify(codec, scratch)?;
         }
         if pack.fill(reserved.offset, frame)? {
+            self.writer.close_pack(pack);
+        }
+        Ok(())
+    }
+}
+
+/// A frame that was opened, decoded and hashed, to be stored once more.
+pub(in crate::repository) struct CopiedFrame<'a> {
+    pub(in crate::repository) coding: Coding,
+    /// What was inside the seal.
+    pub(in crate::repository) encoded: &'a [u8],
+    pub(in crate::repository) ids: &'a [ChunkId],
+    pub(in crate::repository) lengths: &'a [u32],
+}
+
+impl Feed<'_> {
+    fn copy_frame(&mut self, copied: &CopiedFrame<'_>) -> Result<(), RepositoryError> {
+        let run = &self.writer.run;
+        run.must_be_sound()?;
+        let written = self.write_copy(copied);
+        written.inspect_err(|error| run.fail(error))?;
+        let plain: u64 = copied.lengths.iter().map(|length| u64::from(*length)).sum();
+        run.counts.chunks.fetch_add(copied.ids.len() as u64, Ordering::Relaxed);
+        run.counts.bytes.fetch_add(plain, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn write_copy(&mut self, copied: &CopiedFrame<'_>) -> Result<(), RepositoryError> {
+        let run = &self.writer.run;
+        let closer = &self.writer.closer;
+        let chunks = (copied.ids, copied.lengths);
+        let (pack, reserved) =
+            run.reserve(self.class, copied.coding, copied.encoded.len(), chunks, closer)?;
+        let mut frame = reserved.header.encode().to_vec();
+        frame.extend_from_slice(copied.encoded);
+        let clear = pack::frame_binding(&pack.header, reserved.header);
+        let turn = Turn::Frame(reserved.header.ordinal);
+        pack.sealer.seal(turn, &clear, &mut frame, FRAME_HEADER_BYTES);
+        let opened = &mut self.buffers.scratch.opened;
+        let opens = pack.sealer.open(turn, &clear, &frame[FRAME_HEADER_BYTES..], opened);
+        // What was inside was decoded and hashed when it was read: it must only come back.
+        if opens.is_err() || opened.as_slice() != copied.encoded {
+            let number = reserved.header.ordinal;
+            return Err(damaged_frame(&pack.name, number, "just sealed, it does not open"));
+        }
+        if pack.fill(reserved.offset, &frame)? {
             self.writer.close_pack(pack);
         }
         Ok(())

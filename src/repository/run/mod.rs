@@ -15,4 +15,5 @@ mod state;
 mod writer;
 
 pub use bundle::Bundle;
+pub(super) use bundle::CopiedFrame;
 pub use writer::{Totals, VerifyWrites, WriteOptions, Writer, Written};

@@ -29,6 +29,7 @@ pub(super) struct Run {
     condemned: HashSet<ObjectId>,
     /// Only these are stored, once this is set: a repair wants what is lacking, and no more.
     pub(super) only: OnceLock<HashSet<ChunkId>>,
+    pub(super) given_up: HashSet<ObjectId>,
     open: [Mutex<Option<Arc<OpenPack>>>; PackClass::ALL.len()],
     closed: Mutex<Closed>,
     failed: Mutex<Option<String>>,
@@ -89,6 +90,7 @@ impl Run {
             counts: Counts::default(),
             condemned: std::mem::take(&mut lease.condemned),
             only: OnceLock::new(),
+            given_up: std::mem::take(&mut lease.given_up),
             lease: Mutex::new(lease),
             open: Default::default(),
             closed: Mutex::default(),
@@ -103,9 +105,17 @@ impl Run {
         self.only.get().is_none_or(|only| only.contains(id))
     }
 
-    /// Whether a chunk found in that pack may be relied on.
-    pub(super) fn may_rely_on(&self, index: &Index, pack: u32) -> bool {
-        self.condemned.is_empty() || !self.condemned.contains(&index.packs[pack as usize].id)
+    /// Whether the chunk is stored where no prune is about to delete it.
+    pub(super) fn has(&self, index: &Index, id: &ChunkId) -> Result<bool, RepositoryError> {
+        let failed = |error| self.inner.index_error(error);
+        let stays = |pack: u32| !self.condemned.contains(&index.packs[pack as usize].id);
+        match index.pack_of(id).map_err(failed)? {
+            None => Ok(false),
+            Some(_) if self.condemned.is_empty() => Ok(true),
+            Some(pack) if stays(pack) => Ok(true),
+            // The copy found first goes; there may be another.
+            Some(_) => Ok(index.places(id).map_err(failed)?.iter().any(|place| stays(place.pack))),
+        }
     }
 
     /// The index as it is now; `buffers` keep it, so that workers do not meet at its lock.

@@ -14,7 +14,7 @@ use super::state::Run;
 use crate::repository::error::RepositoryError;
 use crate::repository::format::FeatureClass;
 use crate::repository::id::{ChunkId, ObjectId};
-use crate::repository::lease::Lease;
+use crate::repository::lease::{Hold, Lease};
 use crate::repository::object::ObjectKind;
 use crate::repository::pack::PackClass;
 use crate::repository::repository::Repository;
@@ -79,22 +79,40 @@ pub struct Writer<'a> {
 impl Repository {
     /// Begins a run: takes a shared lease and removes the litter of runs that were killed.
     pub fn begin(&self, options: &WriteOptions) -> Result<Writer<'_>, RepositoryError> {
-        self.begin_without(*options, &BTreeSet::new())
+        self.begin_without(*options, Hold::Shared, &BTreeSet::new())
     }
 
     /// The same, taking what lies in the packs `distrusted` for absent.
     pub(in crate::repository) fn begin_without(
         &self,
         options: WriteOptions,
+        hold: Hold,
         distrusted: &BTreeSet<ObjectId>,
     ) -> Result<Writer<'_>, RepositoryError> {
         self.inner.config.demand(FeatureClass::Write)?;
-        let mut lease = Lease::take(&self.inner)?;
+        let mut lease = Lease::take(&self.inner, hold)?;
+        // After the lease: what is in the index from now on stays until the lease goes.
+        self.inner.renew_index()?;
         lease.condemned.extend(distrusted);
+        Ok(self.run_with(options, lease))
+    }
+
+    /// Begins the run of a prune, which excludes other prunes.
+    pub(in crate::repository) fn begin_alone(
+        &self,
+        options: WriteOptions,
+    ) -> Result<Writer<'_>, RepositoryError> {
+        self.inner.config.demand(FeatureClass::Write)?;
+        self.inner.config.demand(FeatureClass::Prune)?;
+        let lease = Lease::take(&self.inner, Hold::Exclusive)?;
+        Ok(self.run_with(options, lease))
+    }
+
+    fn run_with(&self, options: WriteOptions, lease: Lease) -> Writer<'_> {
         let run = Arc::new(Run::new(Arc::clone(&self.inner), options, lease));
         let (closer, thread) = closer::start(Arc::clone(&run));
         let snapshot = ObjectId::random();
-        Ok(Writer { repository: self, snapshot, run, closer, thread: Some(thread) })
+        Writer { repository: self, snapshot, run, closer, thread: Some(thread) }
     }
 }
 
@@ -159,14 +177,29 @@ impl Writer<'_> {
         inner.put_sealed(ObjectKind::Snapshot, &self.snapshot, record)?;
         inner.backend.sync(ObjectKind::Snapshot)?;
         // Stopped for longer than a lease lives between check and record, we would have committed
-        // to packs that a prune was free to take.
-        self.check_lease()?;
+        // to packs that a prune was free to take: then the record must not stay.
+        if let Err(lost) = self.check_lease() {
+            let name = self.snapshot.to_string();
+            inner.backend.remove(ObjectKind::Snapshot, &name)?;
+            inner.backend.sync(ObjectKind::Snapshot)?;
+            return Err(lost);
+        }
         Ok(self.snapshot)
     }
 
-    fn check_lease(&self) -> Result<(), RepositoryError> {
-        let lease = self.run.lease.lock().unwrap_or_else(PoisonError::into_inner);
-        lease.check(&self.run.inner)
+    /// Whether a prune has given that snapshot up: then nothing of it may be relied on.
+    pub fn has_given_up(&self, snapshot: &ObjectId) -> bool {
+        self.run.given_up.contains(snapshot)
+    }
+
+    /// An error if the lease is gone.
+    pub(in crate::repository) fn check_lease(&self) -> Result<(), RepositoryError> {
+        self.with_lease(|lease| lease.check(&self.run.inner))
+    }
+
+    /// Does something with the lease, which nobody renews meanwhile.
+    pub(in crate::repository) fn with_lease<T>(&self, work: impl FnOnce(&Lease) -> T) -> T {
+        work(&self.run.lease.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn close_pack(&self, pack: Arc<OpenPack>) {

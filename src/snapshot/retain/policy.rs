@@ -78,19 +78,19 @@ impl Within {
             .days(i64::from(self.days))
             .hours(i64::from(self.hours));
         // Before the beginning of the calendar lies nothing: then everything is young enough.
-        newest.checked_sub(span).unwrap_or_else(|_| {
-            jiff::Timestamp::MIN.to_zoned(newest.time_zone().clone())
-        })
+        newest
+            .checked_sub(span)
+            .unwrap_or_else(|_| jiff::Timestamp::MIN.to_zoned(newest.time_zone().clone()))
     }
 }
 
 impl fmt::Display for Within {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts =
-            [(self.years, 'y'), (self.months, 'm'), (self.days, 'd'), (self.hours, 'h')];
-        parts.iter().filter(|(many, _)| *many > 0).try_for_each(|(many, unit)| {
-            write!(f, "{many}{unit}")
-        })
+        let parts = [(self.years, 'y'), (self.months, 'm'), (self.days, 'd'), (self.hours, 'h')];
+        parts
+            .iter()
+            .filter(|(many, _)| *many > 0)
+            .try_for_each(|(many, unit)| write!(f, "{many}{unit}"))
     }
 }
 
@@ -135,10 +135,9 @@ impl FromStr for Count {
     fn from_str(typed: &str) -> Result<Self, BadPolicy> {
         match typed {
             "unlimited" | "-1" => Ok(Self::All),
-            digits => digits
-                .parse()
-                .map(Self::AtMost)
-                .map_err(|_| BadPolicy::Count(typed.to_owned())),
+            digits => {
+                digits.parse().map(Self::AtMost).map_err(|_| BadPolicy::Count(typed.to_owned()))
+            }
         }
     }
 }

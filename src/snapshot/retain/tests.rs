@@ -28,9 +28,7 @@ fn subject(sequence: u64, time: i64) -> Subject {
 
 /// A snapshot each day, the oldest first, ending at noon.
 fn daily(days: u64) -> Vec<Subject> {
-    (1..=days)
-        .map(|n| subject(n, NOON - DAY * i64::try_from(days - n).unwrap()))
-        .collect()
+    (1..=days).map(|n| subject(n, NOON - DAY * i64::try_from(days - n).unwrap())).collect()
 }
 
 fn judged(policy: &Policy, subjects: &[Subject]) -> Vec<Judged> {
@@ -49,13 +47,13 @@ fn ids(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<ObjectId> {
     numbers.into_iter().map(id).collect()
 }
 
-fn at_most(many: u32) -> Option<Count> {
-    Some(Count::AtMost(many))
+const fn at_most(many: u32) -> Count {
+    Count::AtMost(many)
 }
 
 #[test]
 fn the_last_so_many_stay() {
-    let policy = Policy { last: at_most(3), ..Policy::default() };
+    let policy = Policy { last: Some(at_most(3)), ..Policy::default() };
     assert_eq!(kept(&policy, &daily(10)), ids([8, 9, 10]));
     assert_eq!(kept(&policy, &daily(2)), ids([1, 2]));
 }
@@ -67,7 +65,7 @@ fn of_each_day_the_newest_stays_and_says_so() {
         all.push(subject(2 * n + 1, NOON + DAY * i64::try_from(n).unwrap() - 5 * DAY));
         all.push(subject(2 * n + 2, NOON + DAY * i64::try_from(n).unwrap() - 5 * DAY + HOUR));
     }
-    let policy = Policy { daily: at_most(3), ..Policy::default() };
+    let policy = Policy { daily: Some(at_most(3)), ..Policy::default() };
     assert_eq!(kept(&policy, &all), ids([8, 10, 12]));
     let first = &judged(&policy, &all)[0];
     assert_eq!(first.reasons, [Reason::In(Period::Day, 1)]);
@@ -76,12 +74,12 @@ fn of_each_day_the_newest_stays_and_says_so() {
 
 #[test]
 fn weeks_months_and_years_are_those_of_the_calendar() {
-    let weekly = Policy { weekly: at_most(2), ..Policy::default() };
+    let weekly = Policy { weekly: Some(at_most(2)), ..Policy::default() };
     // Friday 20 November, and the Sunday before it.
     assert_eq!(kept(&weekly, &daily(30)), ids([30, 25]));
-    let monthly = Policy { monthly: at_most(2), ..Policy::default() };
+    let monthly = Policy { monthly: Some(at_most(2)), ..Policy::default() };
     assert_eq!(kept(&monthly, &daily(60)), ids([60, 40]), "31 October");
-    let yearly = Policy { yearly: at_most(9), ..Policy::default() };
+    let yearly = Policy { yearly: Some(at_most(9)), ..Policy::default() };
     assert_eq!(kept(&yearly, &daily(400)), ids([400, 76, 1]), "and the oldest, for there is room");
 }
 
@@ -98,10 +96,8 @@ fn all_tags_of_one_list_are_needed() {
     let mut all = daily(4);
     all[0].tags = vec!["a".into(), "b".into()];
     all[1].tags = vec!["a".into()];
-    let policy = Policy {
-        tags: vec![vec!["a".into(), "b".into()], vec!["c".into()]],
-        ..Policy::default()
-    };
+    let policy =
+        Policy { tags: vec![vec!["a".into(), "b".into()], vec!["c".into()]], ..Policy::default() };
     assert_eq!(kept(&policy, &all), ids([1, 4]), "and the newest");
 }
 
@@ -121,7 +117,7 @@ fn the_newest_and_the_newest_whole_one_always_stay() {
 fn a_snapshot_dated_into_the_future_does_not_push_out_the_others() {
     let mut all = daily(10);
     all[2].time = Moment(NOON + 4000 * DAY);
-    let policy = Policy { last: at_most(3), ..Policy::default() };
+    let policy = Policy { last: Some(at_most(3)), ..Policy::default() };
     assert_eq!(kept(&policy, &all), ids([8, 9, 10]), "the sequence counts, not the date");
     let jump = clock_jump(&all, Moment(NOON));
     assert!(matches!(jump, Some(ClockJump::Behind { newest, .. }) if newest == id(3)), "{jump:?}");
@@ -150,7 +146,7 @@ fn each_series_is_judged_for_itself_unless_told_otherwise() {
         ..one
     });
     all.extend(other);
-    let policy = Policy { last: at_most(1), ..Policy::default() };
+    let policy = Policy { last: Some(at_most(1)), ..Policy::default() };
     assert_eq!(kept(&policy, &all), ids([3, 103]));
     let by = GroupBy { host: false, source: false, tags: false };
     let together = judge(&policy, by, &all, &TimeZone::UTC);
@@ -235,8 +231,8 @@ proptest! {
     #[test]
     fn asking_to_keep_more_never_keeps_less(policy in policies(), all in histories(), add in 1_u32..4) {
         let more = |count: Option<Count>| match count {
-            Some(Count::AtMost(many)) => at_most(many + add),
-            None => at_most(add),
+            Some(Count::AtMost(many)) => Some(at_most(many + add)),
+            None => Some(at_most(add)),
             Some(Count::All) => Some(Count::All),
         };
         let before = kept(&policy, &all);

@@ -82,3 +82,19 @@ fn an_open_transaction_keeps_its_way_back_and_an_untouched_one_needs_none() {
     assert_eq!(retired.safety, BTreeSet::from([id(1)]));
     assert_eq!(retired.releases, BTreeSet::from([id(104)]));
 }
+
+#[test]
+fn what_is_open_recent_or_installed_is_needed_and_says_by_whom() {
+    let now = 100 * DAY;
+    let open = told(3, None, now, 103, 104);
+    let recent = told(2, Some(Ending::Committed), now - DAY, 102, 103);
+    let old = told(1, Some(Ending::Committed), now - 30 * DAY, 101, 102);
+    let needed = needed(vec![open, recent, old], now);
+    let of = |number: u8| needed.get(&id(number)).map(|one| (one.transaction.0, one.need));
+    assert_eq!(of(3), Some((3, Need::Open)));
+    assert_eq!(of(2), Some((2, Need::WayBack)));
+    assert_eq!(of(1), None, "a later upgrade stands, and it is a month old");
+    assert_eq!(of(104), Some((3, Need::Open)));
+    assert_eq!(of(102), Some((2, Need::Release)));
+    assert_eq!(of(101), None);
+}

@@ -18,7 +18,7 @@ impl Known for RepositoryError {
             Self::LeaseLost => Code::E0141,
             Self::UnknownFeature { .. } | Self::TooNew { .. } => Code::E0131,
             Self::Damaged { .. } | Self::ChunkTooLong { .. } => Code::E0130,
-            Self::MissingChunk { .. } => Code::E0132,
+            Self::MissingChunk { .. } | Self::UnsoundIndex { .. } => Code::E0132,
             Self::Source(source) => io_code(source),
             Self::NoSpace { .. } => Code::E0603,
             // Storage that refuses is another state of affairs than a file of the app that does.
