@@ -26,7 +26,7 @@ pub(super) const REMOVE: About =
     About { name: "tag remove", examples: "snap tag remove latest nightly", exits: EXITS };
 pub(super) const NOTE: About = About {
     name: "tag note",
-    examples: "snap tag note latest 'before the theme was changed'\nsnap tag note latest ''",
+    examples: "snap tag note latest before-the-new-theme\nsnap tag note latest ''",
     exits: EXITS,
 };
 pub(super) const PIN: About =

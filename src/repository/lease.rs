@@ -9,7 +9,8 @@
 //! other exclusive ones only. No wall clock decides that a lease is dead: its process must be
 //! provably gone, or its counter must stand still while the observer's own clock runs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
@@ -56,10 +57,31 @@ pub(super) enum Hold {
     Exclusive,
 }
 
+/// The leases that this process holds. One that names this process and is not among them could not
+/// be removed when it was released, and is as dead as that of a process that is gone.
+static HELD: Mutex<BTreeSet<ObjectId>> = Mutex::new(BTreeSet::new());
+
+/// The name of a lease that this process holds, for as long as this value lives.
+struct Held(ObjectId);
+
+impl Held {
+    fn new() -> Self {
+        let name = ObjectId::random();
+        HELD.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+        Self(name)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
 /// A lease that we hold.
 pub(super) struct Lease {
     stored: StoredLease,
-    name: ObjectId,
+    name: Held,
     /// Packs that a prune is about to delete: to a writer they are absent.
     pub(super) condemned: HashSet<ObjectId>,
     /// Snapshots that go with them: to a writer they are absent too.
@@ -123,20 +145,20 @@ impl Lease {
         self.check(inner)?;
         self.stored.counter += 1;
         let old = std::mem::replace(&mut self.name, put(inner, &self.stored)?);
-        inner.backend.remove(ObjectKind::Lease, &old.to_string())?;
+        inner.backend.remove(ObjectKind::Lease, &old.0.to_string())?;
         Ok(())
     }
 
     /// An error if somebody has taken the lease away.
     pub(super) fn check(&self, inner: &Inner) -> Result<(), RepositoryError> {
-        match inner.backend.stat(ObjectKind::Lease, &self.name.to_string())? {
+        match inner.backend.stat(ObjectKind::Lease, &self.name.0.to_string())? {
             Some(_) => Ok(()),
             None => Err(RepositoryError::LeaseLost),
         }
     }
 
     pub(super) fn release(&self, inner: &Inner) -> Result<(), RepositoryError> {
-        inner.backend.remove(ObjectKind::Lease, &self.name.to_string())?;
+        inner.backend.remove(ObjectKind::Lease, &self.name.0.to_string())?;
         Ok(())
     }
 
@@ -147,7 +169,7 @@ impl Lease {
     pub(super) fn others(&self, inner: &Inner) -> Result<Vec<Holder>, RepositoryError> {
         let mut found = BTreeMap::new();
         for _ in 0..2 {
-            for holder in others(inner, &self.name)? {
+            for holder in others(inner, &self.name.0)? {
                 found.insert(holder.name, holder);
             }
         }
@@ -202,11 +224,11 @@ impl Holder {
     }
 }
 
-fn put(inner: &Inner, stored: &StoredLease) -> Result<ObjectId, RepositoryError> {
-    let name = ObjectId::random();
+fn put(inner: &Inner, stored: &StoredLease) -> Result<Held, RepositoryError> {
+    let name = Held::new();
     let body = minicbor::to_vec(stored).expect("memory takes every byte");
     // Not synced: a lease speaks of a living process, and none outlives a power cut.
-    inner.put_sealed(ObjectKind::Lease, &name, &body)?;
+    inner.put_sealed(ObjectKind::Lease, &name.0, &body)?;
     Ok(name)
 }
 
@@ -222,7 +244,7 @@ fn others(inner: &Inner, ours: &ObjectId) -> Result<Vec<Holder>, RepositoryError
             Err(error) => return Err(error),
         };
         let Ok(stored) = minicbor::decode::<StoredLease>(&body) else { continue };
-        if stored.is_provably_dead() {
+        if stored.is_provably_dead(&name) {
             inner.backend.remove(ObjectKind::Lease, &text)?;
         } else {
             others.push(Holder { name, stored });
@@ -240,8 +262,12 @@ impl StoredLease {
     }
 
     /// Only on the same host can a process be shown to be gone.
-    fn is_provably_dead(&self) -> bool {
+    fn is_provably_dead(&self, name: &ObjectId) -> bool {
         let mark = ProcessMark { pid: self.pid, started_ticks: self.started_ticks };
-        self.is_of_this_host() && (self.boot_id != host::boot_id() || host::is_gone(mark))
+        let is_gone = || {
+            let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+            host::is_gone(mark) || mark == host::this_process() && !held.contains(name)
+        };
+        self.is_of_this_host() && (self.boot_id != host::boot_id() || is_gone())
     }
 }

@@ -48,12 +48,6 @@ pub enum SnapshotError {
         /// What it lacks.
         source: Box<SnapshotError>,
     },
-    /// A label is not what this version writes.
-    #[error("the label {id} is damaged or too new")]
-    BadLabel {
-        /// The label.
-        id: ObjectId,
-    },
     /// No snapshot has this address.
     #[error("no snapshot {address}")]
     NotFound {

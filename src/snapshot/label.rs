@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 
 use super::SnapshotError;
 use super::record::Snapshot;
-use crate::repository::{ObjectId, RecordKind, Repository};
+use crate::repository::{ObjectId, RecordKind, Repository, RepositoryError};
 
 /// Layout: RECORD.md, "Labels".
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -33,10 +33,17 @@ impl Labels {
     pub(super) fn read(repository: &Repository) -> Result<Self, SnapshotError> {
         let mut labels = Self::default();
         for name in repository.record_ids(RecordKind::Label)? {
-            // It may have been replaced since the names were listed.
-            let Some(raw) = repository.record(RecordKind::Label, &name)? else { continue };
-            let stored: StoredLabel =
-                minicbor::decode(&raw).map_err(|_| SnapshotError::BadLabel { id: name })?;
+            let raw = match repository.record(RecordKind::Label, &name) {
+                Ok(Some(raw)) => raw,
+                // Replaced since the names were listed; or damaged, which a check tells: words
+                // that are lost keep nobody from a restore.
+                Ok(None)
+                | Err(RepositoryError::Damaged { .. } | RepositoryError::TooNew { .. }) => {
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let Ok(stored) = minicbor::decode::<StoredLabel>(&raw) else { continue };
             let of = ObjectId::from_bytes(stored.snapshot);
             labels.0.entry(of).or_default().push((name, stored));
         }

@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 pub(crate) mod faulty;
 pub(super) mod golden;
+mod leases;
 mod many;
 pub(crate) mod memory;
 mod reader;

@@ -4,7 +4,11 @@
 use super::*;
 use crate::repository::tests::faulty::{Fault, Faulty, When};
 use crate::repository::tests::memory::Memory as Objects;
-use crate::repository::{CheckDepth, RepairMode, RepositoryError, Unlock};
+use crate::repository::{
+    CheckDepth, PruneMode, RecordKind, RepairMode, RepositoryError, Thrift, Unlock,
+};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// A repository in memory that holds one snapshot of a tree, which has changed since.
 struct Stage {
@@ -213,5 +217,51 @@ fn whichever_call_of_an_index_repair_fails_nothing_saved_is_lost() {
             stage.is_whole(&objects, what);
             faulty.fired()
         });
+    }
+}
+
+#[test]
+fn whichever_call_of_a_prune_fails_nothing_saved_is_lost_and_the_next_one_works() {
+    let stage = Stage::new();
+    let objects = stage.base.copy();
+    let repository = stage.open(objects.clone());
+    let gone = backup(&repository, &stage.tree()).unwrap();
+    // Its chunks lie among others that stay.
+    fs::write(stage.place.path().join("tree/dir1/long"), "short").unwrap();
+    let stays = backup(&repository, &stage.tree()).unwrap();
+    repository.unpin(&gone.id).unwrap();
+    repository.forget(&gone.id).unwrap();
+    drop(repository);
+    let thrift = Thrift { unused_permille: 0, ..Thrift::default() };
+    let pruned = |repository: &Repository| {
+        let request = PruneRequest {
+            mode: PruneMode::Write,
+            thrift,
+            wait: Duration::ZERO,
+            needed: &BTreeSet::new(),
+            agree: &|_| true,
+        };
+        prune(repository, &request, &Recorder::default())
+    };
+    for fault in Fault::ALL {
+        let mut tried = 0;
+        at_every_call(fault, |when, what| {
+            tried += 1;
+            let objects = objects.copy();
+            let (faulty, repository) = stage.opened(&objects);
+            faulty.arm(fault, when);
+            let done = pruned(&repository);
+            drop(repository);
+            assert!(done.is_ok() || faulty.fired(), "{what}: {done:?}");
+            assert!(stage.is_whole(&objects, what).contains(&stays), "{what}");
+            let again = stage.open(objects.clone());
+            let report = pruned(&again).unwrap();
+            assert!(!report.pruned.unwrap().is_awaiting, "{what}");
+            assert!(stage.is_whole(&objects, what).contains(&stays), "{what}: afterwards");
+            let left = |kind| again.record_ids(kind).unwrap().len();
+            assert_eq!((left(RecordKind::Snapshot), left(RecordKind::Forgotten)), (2, 0), "{what}");
+            faulty.fired()
+        });
+        assert!(tried > 3, "{fault:?} was met {tried} times");
     }
 }

@@ -27,7 +27,7 @@ impl Known for SnapshotError {
             Self::Incomplete { source, .. } => source.code(),
             Self::Threads(source) => io_code(source),
             Self::RootUnreadable { .. } | Self::LiveUnreadable { .. } => Code::E0602,
-            Self::BadRecord { .. } | Self::BadAnnex | Self::BadLabel { .. } => Code::E0208,
+            Self::BadRecord { .. } | Self::BadAnnex => Code::E0208,
             Self::NotFound { .. } => Code::E0201,
             Self::Ambiguous { .. } => Code::E0202,
             Self::BadAddress { .. } => Code::E0001,
