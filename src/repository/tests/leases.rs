@@ -75,7 +75,8 @@ fn what_a_prune_condemned_waits_for_those_who_began_before() {
     assert!(done.packs_removed > 0 && !done.is_awaiting, "{done:?}");
     assert!(world.files(ObjectKind::Condemned).is_empty());
     all_there(&reader, &old[..2]);
-    assert!(matches!(reader.get(&ids[2]), Err(RepositoryError::MissingChunk { .. })));
+    let gone = world.reopen().unwrap().get(&ids[2]);
+    assert!(matches!(gone, Err(RepositoryError::MissingChunk { .. })), "{gone:?}");
     let report = world.check();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }
