@@ -7,9 +7,9 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use super::failure::Exit;
 use super::{
-    app, backup, bench, check, demo, diff, dump, explain, find, forget, help, history, init, key,
-    ls, plan, prune, recover, repair, restore, rollback, show, snapshots, stats, tag, upgrade,
-    version,
+    app, backup, bench, check, demo, diff, dump, explain, export, find, forget, help, history,
+    import, init, key, ls, plan, prune, recover, repair, restore, rollback, show, snapshots, stats,
+    tag, upgrade, version,
 };
 
 /// Point-in-time backups of web applications, and upgrades that undo themselves.
@@ -111,6 +111,10 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: app::Verb,
     },
+    /// A snapshot as a tar archive that needs no snap
+    Export(export::Args),
+    /// A tar archive as a snapshot
+    Import(import::Args),
     /// What differs between two snapshots, or between one and the disk
     Diff(diff::Args),
     /// A snapshot, or a part of it, back onto disk
@@ -192,6 +196,8 @@ pub(super) const ABOUT: &[About] = &[
     app::SHOW,
     diff::ABOUT,
     restore::ABOUT,
+    export::ABOUT,
+    import::ABOUT,
     tag::ADD,
     tag::REMOVE,
     tag::NOTE,

@@ -18,11 +18,13 @@ mod directories;
 mod dump;
 mod environment;
 mod explain;
+mod export;
 pub mod failure;
 mod find;
 mod forget;
 mod help;
 mod history;
+mod import;
 mod init;
 mod key;
 mod ls;
@@ -33,6 +35,7 @@ mod progress;
 mod prune;
 mod recover;
 mod release;
+mod remembered;
 mod render;
 mod repair;
 mod restore;
@@ -144,6 +147,8 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         Verb::Init(args) => init::run(cx, args),
         Verb::Snapshots(args) => snapshots::run(cx, args),
         Verb::Ls(args) => ls::run(cx, args),
+        Verb::Export(args) => export::run(cx, args),
+        Verb::Import(args) => import::run(cx, args),
         Verb::Find(args) => find::run(cx, args),
         Verb::Stats(args) => stats::run(cx, args),
         Verb::Dump(args) => dump::run(cx, args),
@@ -179,6 +184,7 @@ impl Verb {
             Self::Snapshots(_)
             | Self::Ls(_)
             | Self::Find(_)
+            | Self::Export(_)
             | Self::Stats(_)
             | Self::Diff(_)
             | Self::Dump(_)
@@ -189,6 +195,7 @@ impl Verb {
             | Self::Prune(_) => true,
             Self::Init(_)
             | Self::Backup(_)
+            | Self::Import(_)
             | Self::Restore(_)
             | Self::Repair { .. }
             | Self::Key { .. }
@@ -212,6 +219,8 @@ impl Verb {
             Self::Init(_) => "init",
             Self::Snapshots(_) => "snapshots",
             Self::Ls(_) => "ls",
+            Self::Export(_) => "export",
+            Self::Import(_) => "import",
             Self::Find(_) => "find",
             Self::Stats(_) => "stats",
             Self::Dump(_) => "dump",

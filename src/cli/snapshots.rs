@@ -10,7 +10,7 @@ use super::failure::{Exit, Failure};
 use super::output::Level;
 use super::render::{self, Table};
 use super::text::{self, Ink};
-use super::unlock;
+use super::{remembered, unlock};
 
 pub(super) const ABOUT: About = About {
     name: "snapshots",
@@ -41,6 +41,7 @@ pub(super) struct Args {
 pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let opened = unlock::open(cx)?;
     let mut all = snapshot::list(&opened.repository)?;
+    remembered::compare(cx, &opened.repository, &all);
     let apps = cx.apps();
     all.retain(|one| {
         let of_app = one.app.as_ref().is_some_and(|mark| apps.contains(&mark.name));

@@ -5,6 +5,7 @@
 //! the fingerprint proves it: it is equal exactly when the content is.
 
 mod error;
+mod export;
 mod fact;
 mod fingerprint;
 mod mysql;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use error::{DatabaseError, ObjectKind, Refusal, Said};
+pub use export::{Native, native, write_native};
 pub use fact::Fact;
 pub use reach::visit_chunks;
 pub use url::{Address, BadUrl, MYSQL_PORT, MySqlAddress};

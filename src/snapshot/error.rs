@@ -48,6 +48,14 @@ pub enum SnapshotError {
         /// What it lacks.
         source: Box<SnapshotError>,
     },
+    /// An archive cannot be taken in.
+    #[error("the archive is refused: {entry}{}{what}", if entry.is_empty() { "" } else { ": " })]
+    BadArchive {
+        /// The entry, if it is one's fault.
+        entry: String,
+        /// What is wrong.
+        what: String,
+    },
     /// No snapshot has this address.
     #[error("no snapshot {address}")]
     NotFound {

@@ -252,3 +252,23 @@ fn a_damaged_config_keeps_nothing_from_being_opened() {
     }
     world.snap(["check", "--read-data"]).ok();
 }
+
+#[test]
+fn an_older_copy_put_back_is_told_from_the_repository_that_this_machine_knows() {
+    let world = World::new();
+    stored(&world);
+    let older = world.path("older");
+    tool("cp", &[&"-a", &world.repository(), &older]);
+    write(world.path("tree/more"), "more");
+    world.snap(args!["backup", world.path("tree")]).ok();
+    let run = world.snap(["check"]).ok();
+    assert!(!run.to_string().contains("older copy"), "{run}");
+    fs::remove_dir_all(world.repository()).expect("ours");
+    fs::rename(&older, world.repository()).expect("ours");
+    world.snap(["check"]).ok().says("older copy");
+    world.snap(["snapshots"]).ok().says("older copy");
+    // Whatever is taken now is the newest that is known.
+    world.snap(args!["backup", world.path("tree")]).ok();
+    let run = world.snap(["check"]).ok();
+    assert!(!run.to_string().contains("older copy"), "{run}");
+}

@@ -25,7 +25,7 @@ use crate::cli::failure::{Code, Exit, Failure, io_code};
 use crate::cli::progress::Progress;
 use crate::cli::render::{counted, size};
 use crate::cli::text;
-use crate::cli::{secret, unlock};
+use crate::cli::{remembered, secret, unlock};
 
 pub(in crate::cli) const ABOUT: About = About {
     name: "backup",
@@ -220,6 +220,7 @@ fn take(
     }
     let progress = Progress::new(cx.out);
     let snapshot = progress.during(|| store(cx, args, repository, &mut wanted, &progress))?;
+    remembered::note(cx, repository, &snapshot);
     let news = report::news(repository, &snapshot)?;
     Ok(report::tell(cx, &snapshot, &news, &progress))
 }

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::failure::{Code, Exit, Failure};
 use super::progress::Progress;
 use super::render::counted;
-use super::unlock;
+use super::{remembered, unlock};
 
 pub(super) use report::part;
 
@@ -65,6 +65,7 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
             Ok::<_, SnapshotError>((examined, note))
         })
     })?;
+    remembered::compare(cx, repository, &examined.snapshots);
     report::tell(cx, &examined, &progress)
 }
 

@@ -144,6 +144,9 @@ catalogue! {
         "`snap help restore` shows what goes together.";
     E0210, Error, "this snapshot must stay as it is", ["snap {repo}snapshots --class all"],
         "It is pinned (`snap tag unpin` lets policies decide again), or a transaction stands on it.";
+    E0211, Source, "the archive cannot be taken in", [],
+        "It is no tar archive, ends early, or holds an entry that climbs out of its directory or is \
+         of a kind that is not known. Nothing was stored under a snapshot.";
     E0301, NoApp, "no application of this name", ["snap app list"],
         "`snap app detect` finds applications, `snap app add` makes one known.";
     E0302, NoApp, "more than one application or layout fits", ["snap app list"],

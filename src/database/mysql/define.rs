@@ -178,7 +178,7 @@ impl Definer<'_> {
 }
 
 /// The name of a character set or collation, which stands in statements without quotes.
-fn word(name: &str) -> Result<&str, DatabaseError> {
+pub(super) fn word(name: &str) -> Result<&str, DatabaseError> {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if !name.is_empty() && name.bytes().all(is_word) {
         Ok(name)

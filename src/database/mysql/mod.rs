@@ -19,6 +19,7 @@ mod read;
 mod refuse;
 mod restore;
 mod rights;
+mod script;
 mod server;
 mod session;
 mod sink;
@@ -27,6 +28,8 @@ mod survey;
 mod table;
 mod text;
 mod token;
+
+pub(super) use script::write_script;
 
 use std::path::Path;
 

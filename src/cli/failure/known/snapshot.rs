@@ -28,6 +28,7 @@ impl Known for SnapshotError {
             Self::Threads(source) => io_code(source),
             Self::RootUnreadable { .. } | Self::LiveUnreadable { .. } => Code::E0602,
             Self::BadRecord { .. } | Self::BadAnnex => Code::E0208,
+            Self::BadArchive { .. } => Code::E0211,
             Self::NotFound { .. } => Code::E0201,
             Self::Ambiguous { .. } => Code::E0202,
             Self::BadAddress { .. } => Code::E0001,
