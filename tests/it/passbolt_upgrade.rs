@@ -371,8 +371,11 @@ fn a_site_that_is_written_to_is_not_upgraded() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            let busy = "UPDATE users SET modified = NOW(6) WHERE username = 'user1@example.org'; \
+                        INSERT INTO tags (name) VALUES ('busy'); DO SLEEP(0.01);"
+                .repeat(100);
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                site.schema.ask("UPDATE users SET modified = NOW(6) WHERE username = 'user1@example.org'; INSERT INTO tags (name) VALUES ('busy')");
+                site.schema.ask(&busy);
             }
         });
         let run = world.snap(upgrade(release("1.3.2")));
