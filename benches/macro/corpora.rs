@@ -12,101 +12,129 @@ use std::path::{Path, PathBuf};
 use snap_backup::cli::bench::corpus::{self, Package, Random};
 
 use crate::options::Options;
-use crate::play::put;
+use crate::play::{clear, put};
 use crate::tools::{Kind, Tool};
 
+/// What makes a tree at a path.
+type Make = Box<dyn Fn(&Path) -> std::io::Result<()>>;
+
+/// Where a workload's trees come from.
+enum Source {
+    /// Real ones, which are only read.
+    There(PathBuf, Option<PathBuf>),
+    /// Made when their turn comes, and removed after it; the share of files that a release changes.
+    Made(Make, Option<u32>),
+}
+
 /// A tree, and what it becomes.
-#[derive(Debug)]
 pub(crate) struct Workload {
     pub(crate) name: String,
     pub(crate) told: String,
-    pub(crate) before: PathBuf,
-    pub(crate) after: Option<PathBuf>,
+    source: Source,
     /// Only `snap` and `restic`: the others take too long for what it would tell.
     few: bool,
+}
+
+/// The trees of a workload, on disk.
+#[derive(Debug)]
+pub(crate) struct Trees {
+    pub(crate) before: PathBuf,
+    pub(crate) after: Option<PathBuf>,
 }
 
 impl Workload {
     pub(crate) fn takes(&self, tool: &Tool) -> bool {
         !self.few || matches!(tool.kind, Kind::Snap | Kind::Restic)
     }
+
+    /// Makes its trees.
+    pub(crate) fn prepare(&self, options: &Options) -> Result<Trees, String> {
+        let (make, share) = match &self.source {
+            Source::There(before, after) => {
+                return Ok(Trees { before: before.clone(), after: after.clone() });
+            }
+            Source::Made(make, share) => (make, share),
+        };
+        let told = |why: std::io::Error| format!("{}: {why}", self.name);
+        let corpora = corpora(options);
+        fs::create_dir_all(&corpora).map_err(told)?;
+        let before = corpora.join("before");
+        make(&before).map_err(told)?;
+        let after = share.map(|_| corpora.join("after"));
+        if let (Some(after), Some(share)) = (&after, share) {
+            put(&before, after)?;
+            corpus::step(after, f64::from(*share) / 100.0, 2).map_err(told)?;
+        }
+        Ok(Trees { before, after })
+    }
+
+    /// Removes what was made.
+    pub(crate) fn done(&self, options: &Options) -> Result<(), String> {
+        match self.source {
+            Source::There(..) => Ok(()),
+            Source::Made(..) => clear(&corpora(options)),
+        }
+    }
 }
 
-/// Makes those that are wanted below the work directory; one that is there already is taken.
-pub(crate) fn workloads(options: &Options) -> Result<Vec<Workload>, String> {
+fn corpora(options: &Options) -> PathBuf {
+    options.work.join("corpora")
+}
+
+/// Those that are wanted, in the order of their numbers.
+pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
     let mut all = Vec::new();
     for (number, (before, after)) in options.trees.iter().enumerate() {
         let told = match after {
             Some(after) => format!("{}, then {}", before.display(), after.display()),
             None => before.display().to_string(),
         };
-        let (before, after) = (before.clone(), after.clone());
-        all.push(Workload {
-            name: format!("real-{}", number + 1),
-            told,
-            before,
-            after,
-            few: false,
-        });
+        let source = Source::There(before.clone(), after.clone());
+        all.push(Workload { name: format!("real-{}", number + 1), told, source, few: false });
     }
     if !options.trees.is_empty() {
-        return Ok(all);
+        return all;
     }
     let files = options.by_size(20_000, 100_000);
     let shares: &[u32] = options.by_size(&[5], &[5, 28, 3]);
     for share in shares.iter().filter(|_| options.wants("W1")) {
         let name = if *share == 5 { "W1".to_owned() } else { format!("W1-{share}") };
-        let before = made(options, "W1", |dir| corpus::php_tree(dir, files, 1).map(drop))?;
-        let after = made(options, &format!("W2-{share}"), |dir| {
-            put(&before, dir).map_err(std::io::Error::other)?;
-            corpus::step(dir, f64::from(*share) / 100.0, 2).map(drop)
-        })?;
         let told = format!("{files} source files; the next release changes {share} % of them");
-        all.push(Workload { name, told, before, after: Some(after), few: *share != 5 });
+        let make: Make = Box::new(move |dir| corpus::php_tree(dir, files, 1).map(drop));
+        let source = Source::Made(make, Some(*share));
+        all.push(Workload { name, told, source, few: *share != 5 });
     }
-    let mut add = |name: &str, told: &str, few, make: &dyn Fn(&Path) -> std::io::Result<()>| {
+    let mut add = |name: &str, told: String, few, make: Make| {
         if options.wants(name) {
-            let before = made(options, name, make)?;
-            let (name, told) = (name.to_owned(), told.to_owned());
-            all.push(Workload { name, told, before, after: None, few });
+            let source = Source::Made(make, None);
+            all.push(Workload { name: name.to_owned(), told, source, few });
         }
-        Ok::<_, String>(())
     };
-    let mib = options.by_size(200, 2_000);
-    add("W3", "uploads: pictures, logs, sparse files, duplicates, hard links", false, &|dir| {
-        uploads(dir, options.by_size(400, 4_000))
-    })?;
-    add("W4", "a log and as much noise", false, &|dir| large(dir, mib))?;
-    add("W5", "a chain of 1,000 directories, and 100,000 files in one", true, &|dir| {
-        odd(dir, 1_000, options.by_size(20_000, 100_000))
-    })?;
-    add("W6", "tiny files of 300 bytes", true, &|dir| {
-        tiny(dir, options.by_size(100_000, 1_000_000))
-    })?;
+    let mib = options.by_size(400, 1_500);
+    let told = format!("uploads, {mib} MiB: pictures, logs, sparse files, duplicates, hard links");
+    add("W3", told, true, Box::new(move |dir| uploads(dir, mib)));
+    let mib = options.mib.unwrap_or_else(|| options.by_size(200, 1_000));
+    let told = format!("a log of {mib} MiB and as much noise");
+    add("W4", told, false, Box::new(move |dir| large(dir, mib)));
+    let wide = options.by_size(20_000, 1_000_000);
+    let told = format!("a chain of 1,000 directories, and {wide} files in one");
+    add("W5", told, true, Box::new(move |dir| odd(dir, 1_000, wide)));
+    let tinies = options.by_size(100_000, 1_000_000);
+    let told = format!("{tinies} files of 300 bytes");
+    add("W6", told, true, Box::new(move |dir| tiny(dir, tinies)));
     let copies = options.by_size(50, 500);
-    add("copies", "copies of one release", true, &|dir| {
-        let first = dir.join("site-0");
-        fs::create_dir_all(dir)?;
-        corpus::php_tree(&first, 200, 9)?;
-        (1..copies).try_for_each(|number| {
-            put(&first, &dir.join(format!("site-{number}"))).map_err(std::io::Error::other)
-        })
-    })?;
-    Ok(all)
+    let told = format!("{copies} copies of one release of 200 files");
+    add("copies", told, true, Box::new(move |dir| release_copies(dir, copies)));
+    all
 }
 
-fn made(
-    options: &Options,
-    name: &str,
-    make: impl Fn(&Path) -> std::io::Result<()>,
-) -> Result<PathBuf, String> {
-    let dir = options.work.join("corpora").join(name);
-    if !dir.exists() {
-        println!("   making {name}");
-        fs::create_dir_all(options.work.join("corpora")).map_err(|why| why.to_string())?;
-        make(&dir).map_err(|why| format!("{}: {why}", dir.display()))?;
-    }
-    Ok(dir)
+fn release_copies(dir: &Path, copies: u32) -> std::io::Result<()> {
+    let first = dir.join("site-0");
+    fs::create_dir_all(dir)?;
+    corpus::php_tree(&first, 200, 9)?;
+    (1..copies).try_for_each(|number| {
+        put(&first, &dir.join(format!("site-{number}"))).map_err(std::io::Error::other)
+    })
 }
 
 /// Text as logs have it, so many bytes.

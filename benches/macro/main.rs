@@ -60,9 +60,11 @@ fn run(options: &Options) -> Result<(), String> {
     for tool in &tools {
         println!("{:<8} {}", tool.name(), tool.version);
     }
-    for workload in corpora::workloads(options)? {
+    for workload in corpora::workloads(options) {
         println!("== {}: {}", workload.name, workload.told);
-        play::workload(options, &tools, &workload, &mut results)?;
+        let trees = workload.prepare(options)?;
+        play::workload(options, &tools, &workload, &trees, &mut results)?;
+        workload.done(options)?;
         results.write(&options.out)?;
     }
     if options.wants("W9") {

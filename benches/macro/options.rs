@@ -28,12 +28,14 @@ pub(crate) struct Options {
     tools: Vec<String>,
     /// Real trees: one state, or two.
     pub(crate) trees: Vec<(PathBuf, Option<PathBuf>)>,
+    /// How large the large files of W4 are, where not as large as the size says.
+    pub(crate) mib: Option<u64>,
     /// Only table and picture, from results that are there.
     pub(crate) draw_only: bool,
 }
 
 const USAGE: &str = "usage: macro [--quick|--full] --work DIR [--snap FILE] [--out DIR] \
-    [--rounds N] [--only W1,W4] [--tools snap,restic] [--tree BEFORE[:AFTER]]... [--draw]";
+    [--rounds N] [--mib N] [--only W1,W4] [--tools snap,restic] [--tree BEFORE[:AFTER]]... [--draw]";
 
 impl Options {
     pub(crate) fn parse(words: &[String]) -> Result<Self, String> {
@@ -47,6 +49,7 @@ impl Options {
             only: Vec::new(),
             tools: Vec::new(),
             trees: Vec::new(),
+            mib: None,
             draw_only: false,
         };
         let mut words = words.iter();
@@ -62,6 +65,7 @@ impl Options {
                 "--rounds" => {
                     options.rounds = value()?.parse().map_err(|_| USAGE.to_owned())?;
                 }
+                "--mib" => options.mib = Some(value()?.parse().map_err(|_| USAGE.to_owned())?),
                 "--only" => options.only = list(value()?),
                 "--tools" => options.tools = list(value()?),
                 "--tree" => options.trees.push(pair(value()?)),

@@ -4,56 +4,71 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::corpora::Workload;
+use crate::corpora::{Trees, Workload};
 use crate::options::Options;
 use crate::oracle::{self, Seen};
 use crate::results::{Played, Results};
 use crate::tools::{Kind, Stage, Stall, Tool};
+
+/// What is done by all programs in turn; a program's restore and its way back belong together, for
+/// they share a target, and only one target fits into a disk in memory.
+const GROUPS: [&[Stage]; 6] = [
+    &[Stage::Open],
+    &[Stage::First],
+    &[Stage::Unchanged],
+    &[Stage::Restore, Stage::Back],
+    &[Stage::Upgraded],
+    &[Stage::Check],
+];
 
 /// Plays it and adds what came of it.
 pub(crate) fn workload(
     options: &Options,
     tools: &[Tool],
     workload: &Workload,
+    trees: &Trees,
     results: &mut Results,
 ) -> Result<(), String> {
-    let seen = oracle::look(&workload.before)?;
+    let seen = oracle::look(&trees.before)?;
     let mut played = Played {
         name: workload.name.clone(),
         told: workload.told.clone(),
         files: seen.len() as u64,
-        bytes: oracle::stored_bytes(&workload.before),
+        bytes: oracle::stored_bytes(&trees.before),
         tools: std::collections::BTreeMap::default(),
     };
     let tools: Vec<&Tool> = tools.iter().filter(|tool| workload.takes(tool)).collect();
     let house = options.work.join("house");
-    let source = options.work.join("source");
+    // Only an upgrade needs a tree that may be changed.
+    let copy = trees.after.as_ref().map(|_| options.work.join("source"));
+    let source = copy.clone().unwrap_or_else(|| trees.before.clone());
     for round in 0..options.rounds {
-        put(&workload.before, &source)?;
+        copy.as_ref().map_or(Ok(()), |copy| put(&trees.before, copy))?;
         fs::create_dir_all(&house).map_err(|why| why.to_string())?;
-        for stage in Stage::ALL {
-            let prepared = match stage {
-                Stage::Back | Stage::Upgraded if workload.after.is_none() => continue,
-                Stage::Upgraded => {
-                    workload.after.as_ref().map_or(Ok(()), |after| put(after, &source))
-                }
-                _ => Ok(()),
-            };
-            prepared?;
+        for group in GROUPS {
+            if group.contains(&Stage::Upgraded) {
+                let Some(after) = &trees.after else { continue };
+                put(after, &source)?;
+            }
             // Whoever comes first finds the machine as the last stage left it: take turns.
             for turn in 0..tools.len() {
                 let tool = tools[(turn + round) % tools.len()];
                 let stall = Stall {
                     root: house.join(tool.name().replace(['|', ' '], "-")),
                     source: source.clone(),
-                    pristine: workload.before.clone(),
+                    pristine: trees.before.clone(),
                 };
-                one(tool, stage, &stall, workload, &seen, &mut played)?;
+                for stage in group.iter().filter(|s| **s != Stage::Back || trees.after.is_some()) {
+                    one(tool, *stage, &stall, trees, &seen, &mut played)?;
+                }
+                if stall.target().exists() {
+                    clear(&stall.target())?;
+                }
             }
         }
         clear(&house)?;
     }
-    clear(&source)?;
+    copy.map_or(Ok(()), |copy| clear(&copy))?;
     results.workloads.push(played);
     Ok(())
 }
@@ -63,7 +78,7 @@ fn one(
     tool: &Tool,
     stage: Stage,
     stall: &Stall,
-    workload: &Workload,
+    trees: &Trees,
     seen: &Seen,
     played: &mut Played,
 ) -> Result<(), String> {
@@ -92,9 +107,9 @@ fn one(
             if !copy.exists() {
                 // rsync restores nothing itself: it starts from what was there.
                 fs::create_dir_all(&copy).map_err(told)?;
-                put(&workload.before, &copy)?;
+                put(&trees.before, &copy)?;
             }
-            workload.after.as_ref().map_or(Ok(()), |after| put(after, &copy))?;
+            trees.after.as_ref().map_or(Ok(()), |after| put(after, &copy))?;
         }
         _ => {}
     }

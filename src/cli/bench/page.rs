@@ -12,7 +12,7 @@ const STYLE: &str = "\
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;margin:2rem auto;padding:0 1rem}\
 table{border-collapse:collapse;width:100%}th,td{padding:.2rem .6rem;text-align:right;border-bottom:1px solid var(--line)}\
 th:first-child,td:first-child{text-align:left}svg{width:100%;height:auto}text{fill:var(--ink);font:13px system-ui,sans-serif}\
-.limit{fill:var(--limit)}.above{fill:var(--above)}.span{stroke:var(--ink);stroke-width:2}.mark{stroke:var(--limit);stroke-width:2;stroke-dasharray:4 3}\
+.limit{fill:var(--limit)}.above{fill:var(--above)}.span{stroke:var(--ink);stroke-width:2}.mark{stroke:var(--ink);stroke-width:2;stroke-dasharray:4 3}\
 @page{size:A4;margin:15mm}";
 
 /// The whole page.
@@ -56,7 +56,7 @@ fn head(out: &mut String, report: &Report) {
 }
 
 const LEFT: f64 = 150.0;
-const WIDE: f64 = 560.0;
+const WIDE: f64 = 510.0;
 const HIGH: f64 = 34.0;
 
 fn bars(out: &mut String, report: &Report) {
