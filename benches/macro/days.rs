@@ -5,6 +5,7 @@ use std::fs;
 
 use snap_backup::cli::bench::corpus;
 
+use crate::measure::Sample;
 use crate::options::Options;
 use crate::oracle;
 use crate::play::{clear, put};
@@ -51,23 +52,37 @@ pub(crate) fn play(options: &Options, tools: &[Tool], results: &mut Results) -> 
     }
     let seen = oracle::look(&source)?;
     for tool in &tools {
-        let figures = told.entry(tool.name().to_owned()).or_default();
-        restore(tool, &stall(tool), options.rounds, &mut figures.restore_last)?;
-        let stall = stall(tool);
+        let (stall, figures) = (stall(tool), told.entry(tool.name().to_owned()).or_default());
+        restore(tool, &stall, options.rounds, &mut figures.restore_last)?;
+        figures.stored = oracle::stored_bytes(&stall.repository());
+        match prune(tool, &stall, days / 2) {
+            Ok(sample) => figures.prune = Some(sample),
+            Err(why) => eprintln!("   {} prune: {why}", tool.name()),
+        }
+        figures.pruned = oracle::stored_bytes(&stall.repository());
+        restore(tool, &stall, 1, &mut Vec::new())?;
         figures.differing = oracle::differing(&seen, &oracle::look(&stall.copy())?);
         if tool.kind == Kind::Snap && figures.differing > 0 {
             return Err(format!("after {days} days {} entries differ", figures.differing));
         }
-        figures.stored = oracle::stored_bytes(&stall.repository());
         println!(
-            "   {:<8} restore {:.2} s the first day, {:.2} s the last",
+            "   {:<8} restore {:.2} s the first day, {:.2} s the last; prune {:.2} s",
             tool.name(),
             figures.restore_first.last().map_or(0.0, |one| one.seconds),
             figures.restore_last.last().map_or(0.0, |one| one.seconds),
+            figures.prune.map_or(0.0, |one| one.seconds),
         );
     }
     results.days = Some(Days { count: days, files, tools: told });
     clear(&house)
+}
+
+/// Forgets all but the newest `keep`, and times what gives their room back.
+fn prune(tool: &Tool, stall: &Stall, keep: usize) -> Result<Sample, String> {
+    let yes = (tool.kind == Kind::Snap).then_some("--yes");
+    let keep = keep.to_string();
+    tool.job(stall).args(["forget", "--keep-last", &keep]).args(yes).run()?;
+    tool.job(stall).args(["prune", "--max-unused", "0%"]).args(yes).run()
 }
 
 /// Restores the newest snapshot several times; what the last made stays to be looked at.
@@ -75,7 +90,7 @@ fn restore(
     tool: &Tool,
     stall: &Stall,
     rounds: usize,
-    samples: &mut Vec<crate::measure::Sample>,
+    samples: &mut Vec<Sample>,
 ) -> Result<(), String> {
     for _ in 0..=rounds {
         if stall.target().exists() {

@@ -70,7 +70,10 @@ pub(crate) struct DayFigures {
     pub(crate) backups: Vec<Sample>,
     pub(crate) restore_first: Vec<Sample>,
     pub(crate) restore_last: Vec<Sample>,
+    /// What makes room once half of the days are forgotten; what is left is restored and compared.
+    pub(crate) prune: Option<Sample>,
     pub(crate) stored: u64,
+    pub(crate) pruned: u64,
     pub(crate) differing: usize,
 }
 
@@ -90,7 +93,7 @@ impl Results {
             memory_gib: host::memory_bytes() >> 30,
             kernel: host::kernel(),
             file_system: volume::at(&options.work).map_or("?", |v| v.name).to_owned(),
-            load: text("/proc/loadavg").trim().to_owned(),
+            load: text("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
             tools: tools.iter().map(|t| (t.name().to_owned(), t.version.clone())).collect(),
             workloads: Vec::new(),
             days: None,

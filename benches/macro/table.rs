@@ -9,19 +9,30 @@ use crate::results::{Days, Figures, Played, Results, Spread};
 use crate::scale::IndexRun;
 use crate::tools::Stage;
 
-/// Writes both.
+/// Between these lines of README.md stand the tables of the last run.
+const BEGIN: &str = "<!-- the last run begins -->\n";
+const END: &str = "<!-- the last run ends -->\n";
+
+/// Draws the picture, and puts the tables into README.md, or beside it into macro.md if there is none.
 pub(crate) fn write(results: &Results, out: &Path) -> Result<(), String> {
     let write = |name: &str, text: String| {
         std::fs::write(out.join(name), text).map_err(|why| format!("{name}: {why}"))
     };
-    write("macro.md", markdown(results))?;
+    let tables = markdown(results);
+    if let Ok(readme) = std::fs::read_to_string(out.join("README.md"))
+        && let (Some(begin), Some(end)) = (readme.find(BEGIN), readme.find(END))
+    {
+        let (before, after) = (&readme[..begin + BEGIN.len()], &readme[end..]);
+        write("README.md", format!("{before}\n{tables}\n{after}"))?;
+    } else {
+        write("macro.md", tables)?;
+    }
     write("macro.svg", picture::draw(results))
 }
 
 fn markdown(results: &Results) -> String {
     let mut out = format!(
-        "{}, {} cores, {} GiB, Linux {}, {} in memory or on disk as the command says; {}; load when \
-         it began {}.\n\n`{}`\n\n",
+        "{}, {} cores, {} GiB, Linux {}, {}; {}; load when it began {}.\n\n`{}`\n\n",
         results.processor,
         results.cores,
         results.memory_gib,
@@ -154,8 +165,8 @@ fn days_table(out: &mut String, days: &Days) {
     let _ = writeln!(
         out,
         "\n### W9: {} days, {} files, one in a hundred changes each day\n\n\
-         | | a day's backup | restore, first day | restore, last day | last / first | stored MB |\n\
-         |---|---:|---:|---:|---:|---:|",
+         | | a day's backup | restore, first day | restore, last day | last / first | stored MB | prune \
+         of the older half | stored MB then |\n|---|---:|---:|---:|---:|---:|---:|---:|",
         days.count, days.files
     );
     for (tool, figures) in &days.tools {
@@ -165,10 +176,12 @@ fn days_table(out: &mut String, days: &Days) {
         let (first, last) = (median(&figures.restore_first), median(&figures.restore_last));
         let _ = writeln!(
             out,
-            "| {tool} | {:.2} | {first:.2} | {last:.2} | {:.2} | {:.1} |",
+            "| {tool} | {:.2} | {first:.2} | {last:.2} | {:.2} | {:.1} | {} | {:.1} |",
             median(figures.backups.get(1..).unwrap_or_default()),
             last / first.max(1e-9),
             figures.stored as f64 / 1e6,
+            figures.prune.map_or(String::new(), |one| format!("{:.2}", one.seconds)),
+            figures.pruned as f64 / 1e6,
         );
     }
 }

@@ -147,7 +147,8 @@ impl Tool {
         !matches!(self.kind, Kind::Cp | Kind::Rsync)
     }
 
-    fn job(&self, stall: &Stall) -> Job {
+    /// The program, told where its repository is and what opens it.
+    pub(crate) fn job(&self, stall: &Stall) -> Job {
         let (repository, cache) = (stall.repository(), stall.root.join("cache"));
         let job = Job::new(&self.program, &stall.root).env("HOME", stall.root.join("home"));
         match self.kind {
