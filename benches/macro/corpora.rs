@@ -117,8 +117,9 @@ pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
     let told = format!("a log of {mib} MiB and as much noise");
     add("W4", told, false, Box::new(move |dir| large(dir, mib)));
     let wide = options.by_size(20_000, 1_000_000);
-    let told = format!("a chain of 1,000 directories, and {wide} files in one");
-    add("W5", told, true, Box::new(move |dir| odd(dir, 1_000, wide)));
+    let links = options.by_size(2_000, 100_000);
+    let told = format!("a chain of 1,000 directories, {wide} files in one, {links} hard links");
+    add("W5", told, true, Box::new(move |dir| odd(dir, wide, links)));
     let tinies = options.by_size(100_000, 1_000_000);
     let told = format!("{tinies} files of 300 bytes");
     add("W6", told, true, Box::new(move |dir| tiny(dir, tinies)));
@@ -212,17 +213,28 @@ fn uploads(dir: &Path, mib: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-fn odd(dir: &Path, deep: usize, wide: usize) -> std::io::Result<()> {
+fn odd(dir: &Path, wide: usize, links: usize) -> std::io::Result<()> {
     let mut chain = dir.join("deep");
-    for _ in 0..deep {
+    for _ in 0..1_000 {
         chain.push("d");
     }
     fs::create_dir_all(&chain)?;
     fs::write(chain.join("bottom"), "here")?;
-    let all = dir.join("wide");
+    let (all, linked) = (dir.join("wide"), dir.join("linked"));
     fs::create_dir_all(&all)?;
-    (0..wide)
-        .try_for_each(|number| fs::write(all.join(format!("f{number:06}")), number.to_string()))
+    fs::create_dir_all(&linked)?;
+    for number in 0..wide {
+        fs::write(all.join(format!("f{number:06}")), number.to_string())?;
+    }
+    for number in 0..links {
+        // ext4 gives one inode no more than 65,000 names.
+        let first = linked.join(format!("{}-first", number / 50_000));
+        if number % 50_000 == 0 {
+            fs::write(&first, "many names")?;
+        }
+        fs::hard_link(&first, linked.join(format!("{number:06}")))?;
+    }
+    Ok(())
 }
 
 fn tiny(dir: &Path, files: u64) -> std::io::Result<()> {
