@@ -127,6 +127,7 @@ mod tests {
         stat_ns: 1_000.0,
         read_ns: 6_000.0,
         hash_ns: 0.5,
+        level: 1,
         compress_ns: 2.0,
         ratio: 4.0,
         seal_ns: 0.1,

@@ -6,14 +6,15 @@ use std::io;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use crate::cli::bench::scan::Sample;
+use crate::repository::WriteOptions;
 
-/// As the repository's frames: so many bytes of neighbours together, at the fastest level.
+/// As the repository's frames: so many bytes of neighbours together.
 const BUNDLE_BYTES: usize = 512 << 10;
-const LEVEL: i32 = 1;
 
 /// Times a byte.
 pub(super) struct Data {
     pub(super) hash_ns: f64,
+    pub(super) level: i32,
     pub(super) compress_ns: f64,
     pub(super) ratio: f64,
     pub(super) seal_ns: f64,
@@ -37,7 +38,8 @@ pub(super) fn measure(sample: &Sample) -> io::Result<Data> {
         }
         Ok(())
     })?;
-    let mut codec = zstd::bulk::Compressor::new(LEVEL)?;
+    let level = WriteOptions::default().level;
+    let mut codec = zstd::bulk::Compressor::new(level)?;
     let mut squeezed = Vec::new();
     let compress_ns = super::best(plain, || {
         squeezed = bundles.iter().map(|one| codec.compress(one)).collect::<Result<_, _>>()?;
@@ -63,7 +65,7 @@ pub(super) fn measure(sample: &Sample) -> io::Result<Data> {
         Ok(())
     })?;
     let ratio = plain as f64 / stored.max(1) as f64;
-    Ok(Data { hash_ns, compress_ns, ratio, seal_ns, decode_ns })
+    Ok(Data { hash_ns, level, compress_ns, ratio, seal_ns, decode_ns })
 }
 
 fn bundles(sample: &Sample) -> Vec<Vec<u8>> {

@@ -27,7 +27,10 @@ pub(super) struct Primitives {
     pub(super) read_ns: f64,
     /// BLAKE3, file by file, a byte.
     pub(super) hash_ns: f64,
-    /// zstd over bundles of neighbours, a byte.
+    /// The level of zstd at which backups compress.
+    #[serde(default)]
+    pub(super) level: i32,
+    /// zstd at that level over bundles of neighbours, a byte.
     pub(super) compress_ns: f64,
     /// How many bytes become one.
     pub(super) ratio: f64,
@@ -63,6 +66,7 @@ pub(super) fn measure(scan: &Scan, scratch: &Path) -> io::Result<Primitives> {
         stat_ns,
         read_ns,
         hash_ns: data.hash_ns,
+        level: data.level,
         compress_ns: data.compress_ns,
         ratio: data.ratio,
         seal_ns: data.seal_ns,
