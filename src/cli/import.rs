@@ -20,7 +20,7 @@ use super::unlock;
 pub(super) const ABOUT: About = About {
     name: "import",
     examples: "snap import backup.tar.zst\nsnap import site.tar.gz --at /var/www/site --tag moved\n\
-               snap import - --note 'from the old host'",
+               snap import - --note old-host",
     exits: &[Exit::NoRepo, Exit::Password, Exit::Locked, Exit::Space, Exit::Source],
 };
 

@@ -54,6 +54,27 @@ fn a_site_that_is_shut_meanwhile_is_upgraded_and_put_back_without_locks() {
 
 #[test]
 #[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
+fn a_backup_without_locks_beside_a_writer_is_one_and_says_what_it_is() {
+    let (world, site) = without_locks("");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let busy = "INSERT INTO tags (name) VALUES ('late');".repeat(200);
+            while !stop.load(Ordering::Relaxed) {
+                site.schema.ask(&busy);
+            }
+        });
+        let runs: Vec<_> = (0..5).map(|_| world.snap(["backup", "--app", "passbolt"])).collect();
+        stop.store(true, Ordering::Relaxed);
+        for run in runs {
+            run.ok().says("one after the other");
+        }
+    });
+    world.snap(["check", "--read-data"]).ok();
+}
+
+#[test]
+#[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
 fn whoever_writes_although_the_site_is_shut_stops_the_upgrade_before_any_change() {
     let (world, site) = without_locks(SWITCH);
     let stop = AtomicBool::new(false);

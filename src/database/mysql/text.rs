@@ -28,6 +28,10 @@ pub(super) fn push_escaped(text: &str, out: &mut String) {
             b'\'' => "\\'",
             b'\\' => "\\\\",
             0 => "\\0",
+            // The servers' own client reads a raw CR LF in a script as LF, and ends at a Ctrl-Z.
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            0x1a => "\\Z",
             _ => continue,
         };
         out.push_str(&text[plain..at]);
@@ -57,6 +61,7 @@ mod tests {
     fn quotes_in_names_and_values_do_not_end_them() {
         assert_eq!(qualified("a`b", "c"), "`a``b`.`c`");
         assert_eq!(literal("it's a \\ and a \0"), r"'it\'s a \\ and a \0'");
+        assert_eq!(literal("a\r\nb\x1a"), r"'a\r\nb\Z'");
         let mut hex = String::new();
         push_hex(&[0, 0x9f, 0xff], &mut hex);
         assert_eq!(hex, "x'009fff'");
