@@ -1,12 +1,13 @@
 //! `snap dump`: one file of a snapshot, to stdout.
 
-use crate::repository::Stored;
+use std::io;
+
 use crate::tree::Kind;
 
 use super::address;
 use super::command::About;
 use super::context::Context;
-use super::failure::{Code, Exit, Failure};
+use super::failure::{Code, Exit, Failure, io_code};
 use super::unlock;
 
 pub(super) const ABOUT: About = About {
@@ -39,12 +40,15 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     };
     for piece in repository.pieces(&content) {
         let bytes = repository.get(&piece?.id)?;
-        if !cx.out.print_raw(&bytes) {
-            break;
+        match cx.out.print_raw(&bytes) {
+            Ok(()) => {}
+            // A reader that has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(error) => {
+                return Err(Failure::new(io_code(&error), "cannot write to standard output")
+                    .because(error.to_string()));
+            }
         }
-    }
-    if content == Stored::Empty {
-        cx.out.print_raw(b"");
     }
     Ok(Exit::Ok)
 }

@@ -170,11 +170,7 @@ struct Stdout<'a>(&'a Output);
 
 impl Write for Stdout<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.print_raw(bytes) {
-            Ok(bytes.len())
-        } else {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
+        self.0.print_raw(bytes).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

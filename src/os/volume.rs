@@ -35,6 +35,12 @@ pub fn at(path: &Path) -> io::Result<Volume> {
     })
 }
 
+/// Whether this user may make something in the directory `path`, and its file system takes it.
+pub fn may_write(path: &Path) -> io::Result<()> {
+    use rustix::fs::Access;
+    Ok(rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
 /// The mount points below `path`, itself apart: another file system begins there.
 pub fn mounts_below(path: &Path) -> io::Result<Vec<PathBuf>> {
     let text = std::fs::read("/proc/self/mountinfo")?;

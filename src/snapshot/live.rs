@@ -142,27 +142,46 @@ impl Look<'_> {
         monitor: &dyn Monitor,
     ) -> Result<Listing, SnapshotError> {
         let path = resolve(self.path)?;
+        if self.memory.dir.is_some()
+            && let Ok(file) = nameless(self.memory.dir)
+            && let Ok(listing) = self.list_into(file, &path, workers, monitor)?
+        {
+            return Ok(listing);
+        }
+        // A full or read-only disk under the cache stands in no way back: memory does as well.
+        let file = file::anonymous().map_err(TreeError::io("list", &path))?;
+        let listing = self.list_into(file, &path, workers, monitor)?;
+        Ok(listing.map_err(TreeError::io("list", &path))?)
+    }
+
+    /// The inner error is that of `file` alone.
+    fn list_into(
+        &self,
+        file: std::fs::File,
+        path: &Path,
+        workers: &Workers<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<std::io::Result<Listing>, SnapshotError> {
         let repository = workers.repository();
-        let file = nameless(self.memory.dir).map_err(TreeError::io("list", &path))?;
         let new = StatCacheWriter::new(file);
         let task = Task {
-            path: &path,
+            path,
             exclusions: self.exclusions,
             walker: Walker::Fast,
-            old: self.memory.recall(repository, &path),
+            old: self.memory.recall(repository, path),
             new: &new,
             want: self.want,
         };
         let found = scan(workers, task, monitor)?;
-        let cache = new.into_cache(&origin(repository, &path, None));
-        Ok(Listing {
-            cache: cache.map_err(TreeError::io("list", &path))?,
-            path,
+        let cache = new.into_cache(&origin(repository, path, None));
+        Ok(cache.map(|cache| Listing {
+            cache,
+            path: path.to_owned(),
             root: found.root,
             counts: found.counts,
             problems: found.problems,
             annex: found.annex,
-        })
+        }))
     }
 }
 

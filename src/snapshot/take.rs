@@ -57,8 +57,8 @@ pub struct Prepared {
 /// A stat cache that counts once the snapshot exists.
 struct NewMemory {
     writer: StatCacheWriter,
-    /// Where it is and where it goes; nothing if it is not to be kept.
-    paths: Option<(PathBuf, PathBuf)>,
+    /// Where it is and where it goes; nothing if it is not to be kept, or why it cannot be.
+    paths: std::io::Result<Option<(PathBuf, PathBuf)>>,
     root: PathBuf,
 }
 
@@ -222,25 +222,30 @@ impl Prepared {
 }
 
 impl NewMemory {
-    /// A cache of `root`, beside its place or, without one, nowhere.
+    /// A cache of `root`, beside its place; without one, or where none can be made, in memory.
     fn new(place: Option<PathBuf>, root: &Path) -> Result<Self, TreeError> {
         let root = root.to_owned();
-        let Some(place) = place else {
-            let file = file::anonymous().map_err(TreeError::io("remember", &root))?;
-            return Ok(Self { writer: StatCacheWriter::new(file), paths: None, root });
+        let made = place.map(|place| beside(&place).map(|(file, temp)| (file, (temp, place))));
+        let (file, paths) = match made {
+            Some(Ok((file, paths))) => (file, Ok(Some(paths))),
+            other => {
+                let file = file::anonymous().map_err(TreeError::io("remember", &root))?;
+                (file, other.and_then(Result::err).map_or(Ok(None), Err))
+            }
         };
-        let dir = place.parent().unwrap_or(&place);
-        file::create_dirs(dir, 0o700).map_err(TreeError::io("make", dir))?;
-        let made = statcache::create_beside(&place).map_err(TreeError::io("make", &place))?;
-        let (file, temp) = made;
-        Ok(Self { writer: StatCacheWriter::new(file), paths: Some((temp, place)), root })
+        Ok(Self { writer: StatCacheWriter::new(file), paths, root })
     }
 
     fn keep(self, repository: &Repository, snapshot: ObjectId) -> std::io::Result<()> {
-        let Some((temp, place)) = self.paths else { return Ok(()) };
+        let Some((temp, place)) = self.paths? else { return Ok(()) };
         self.writer.finish(&origin(repository, &self.root, Some(snapshot)))?;
         file::rename_over(&temp, &place)
     }
+}
+
+fn beside(place: &Path) -> std::io::Result<(std::fs::File, PathBuf)> {
+    file::create_dirs(place.parent().unwrap_or(place), 0o700)?;
+    statcache::create_beside(place)
 }
 
 /// What the roots came to.

@@ -192,37 +192,43 @@ struct Inner {
     out: BufWriter<File>,
     offset: u64,
     places: Vec<Place>,
+    /// Why it will be no cache. Whoever walks a tree is told at the end, and goes on.
+    failed: Option<io::Error>,
+}
+
+impl Inner {
+    fn append(&mut self, key: &[u8], raw: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(raw.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        self.out.write_all(raw)?;
+        self.places.push(Place { hash: hash_of(key), offset: self.offset, length });
+        self.offset += u64::from(length);
+        Ok(())
+    }
 }
 
 impl StatCacheWriter {
     /// Writes into `file`, which is new and empty.
     pub fn new(file: File) -> Self {
         let out = BufWriter::with_capacity(256 * 1024, file);
-        Self { inner: Mutex::new(Inner { out, offset: 0, places: Vec::new() }) }
+        Self { inner: Mutex::new(Inner { out, offset: 0, places: Vec::new(), failed: None }) }
     }
 
-    /// Adds the block of one directory.
-    pub fn add(
-        &self,
-        key: &[u8],
-        object: &ChunkId,
-        entries: &[Entry],
-        marks: &[Mark],
-    ) -> io::Result<()> {
+    /// Adds the block of one directory. If that fails, [`Self::finish`] says so.
+    pub fn add(&self, key: &[u8], object: &ChunkId, entries: &[Entry], marks: &[Mark]) {
         let raw = encode_block(key, object, entries, marks);
-        let length = u32::try_from(raw.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let mut inner = self.inner.lock().expect("no holder of this lock panics");
-        inner.out.write_all(&raw)?;
-        let place = Place { hash: hash_of(key), offset: inner.offset, length };
-        inner.places.push(place);
-        inner.offset += u64::from(length);
-        Ok(())
+        if inner.failed.is_none() {
+            inner.failed = inner.append(key, &raw).err();
+        }
     }
 
     /// Writes the rest. The file is a cache once it has its name.
     pub fn finish(self, origin: &Origin) -> io::Result<File> {
         let inner = self.inner.into_inner().expect("no holder of this lock panics");
-        let Inner { mut out, offset, mut places } = inner;
+        let Inner { mut out, offset, mut places, failed } = inner;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         places.sort_unstable();
         let mut tail = Writer::default();
         for place in &places {

@@ -40,8 +40,10 @@ mod hostile;
 mod injected;
 mod json;
 mod keys;
+mod kill_calls;
 mod large;
 mod notes_upgrade;
+mod odd;
 mod one_instant;
 mod oracle_sees;
 mod passbolt_upgrade;
@@ -59,6 +61,7 @@ mod server_dies;
 mod stand_ins;
 mod switches;
 mod sync_order;
+mod two_users;
 mod undo_fails;
 
 /// Whether this run may change owners, make devices and mount.

@@ -1,7 +1,7 @@
 //! The two mouths: results on stdout, remarks and progress on stderr; or one ordered JSON stream.
 
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
@@ -65,7 +65,8 @@ struct Spoken {
     verb: &'static str,
     txn: Option<String>,
     /// The reader of stdout went away: nothing more is written there.
-    deaf: bool,
+    /// Why nothing is printed any more.
+    deaf: Option<io::Error>,
     /// A line without a newline stands on the terminal.
     live: bool,
 }
@@ -100,7 +101,7 @@ impl Output {
                 seq: 0,
                 verb: "",
                 txn: None,
-                deaf: false,
+                deaf: None,
                 live: false,
             }),
         }
@@ -162,11 +163,11 @@ impl Output {
 
     /// A result as it is, byte for byte: a file's content.
     ///
-    /// Returns whether anybody still listens.
-    pub(in crate::cli) fn print_raw(&self, bytes: &[u8]) -> bool {
+    /// An error if not all of it arrived: the reader went away, or its disk is full.
+    pub(in crate::cli) fn print_raw(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
         write_out(&mut state, bytes);
-        !state.deaf
+        state.deaf.as_ref().map_or(Ok(()), |error| Err(error.kind().into()))
     }
 
     /// A remark, for stderr; quiet runs do without.
@@ -288,8 +289,8 @@ fn clear_live(state: &mut Spoken) {
 
 /// A reader that goes away (`snap ls | head`) ends what is printed, never what is done.
 fn write_out(state: &mut Spoken, bytes: &[u8]) {
-    if !state.deaf {
-        state.deaf = state.stdout.write_all(bytes).and_then(|()| state.stdout.flush()).is_err();
+    if state.deaf.is_none() {
+        state.deaf = state.stdout.write_all(bytes).and_then(|()| state.stdout.flush()).err();
     }
 }
 

@@ -266,10 +266,7 @@ impl<'w> Scan<'_, 'w> {
             Kind::Directory { object } => object,
             _ => ChunkId::from_bytes([0; 32]),
         };
-        self.task
-            .new
-            .add(ROOT_KEY, &object, std::slice::from_ref(&root), &[mark])
-            .map_err(TreeError::io("remember", path))?;
+        self.task.new.add(ROOT_KEY, &object, std::slice::from_ref(&root), &[mark]);
         let mut problems = self.problems.into_inner().expect(UNPOISONED);
         problems.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Scanned {

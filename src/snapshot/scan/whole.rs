@@ -9,7 +9,7 @@ use super::{Keep, Scan};
 use crate::repository::ChunkId;
 use crate::snapshot::SnapshotError;
 use crate::tree::statcache::Mark;
-use crate::tree::{Entry, Kind, Meta, Mtime, TreeError, manifest};
+use crate::tree::{Entry, Kind, Meta, Mtime, manifest};
 
 impl Scan<'_, '_> {
     /// One thing in `node` is done. If it was the last, its object is made, and its parent has one
@@ -48,10 +48,7 @@ impl Scan<'_, '_> {
         } else {
             let (entries, marks, has_database) = self.with_databases(node, slots);
             let object = self.object_of(node, &entries)?;
-            self.task
-                .new
-                .add(key_of(node), &object, &entries, &marks)
-                .map_err(TreeError::io("remember", self.task.path))?;
+            self.task.new.add(key_of(node), &object, &entries, &marks);
             self.note_owners(&entries);
             let holds = node.holds_left_out.load(Ordering::Relaxed);
             let path = node.path.as_ref();

@@ -33,7 +33,7 @@ fn written(path: &Path) {
     for n in 0..50_u8 {
         let key = [b'a', n + 1];
         let id = ChunkId::from_bytes([n; 32]);
-        writer.add(&key, &id, &[entry(&stat)], &[mark]).unwrap();
+        writer.add(&key, &id, &[entry(&stat)], &[mark]);
     }
     writer.finish(&origin()).unwrap();
     file::rename_over(&temp, path).unwrap();

@@ -39,7 +39,11 @@ pub(super) fn look(
 ) -> Result<Place, UpgradeError> {
     let mut place = Place::default();
     place.refusals.extend(open_transactions(ctx, app, covered)?);
+    if place.refusals.is_empty() {
+        place.refusals.extend(locked(ctx, app, covered));
+    }
     place.refusals.extend(storage(ctx));
+    place.refusals.extend(unwritable(ctx));
     for source in &covered.sources {
         place.refusals.extend(nested(ctx, app, source, neighbours));
         let extent = extent(source);
@@ -111,6 +115,13 @@ fn open_transactions(
     Ok(refusals)
 }
 
+/// Whoever works on it with another journal: another user, or a backup.
+fn locked(ctx: &Context<'_>, app: &App, covered: &Covered) -> Option<Refusal> {
+    let own: Vec<PathBuf> = covered.sources.iter().map(|source| source.path.clone()).collect();
+    let holder = lock::held_by_another(ctx.ground.state_dir, &app.name, &own)?;
+    Some(refusal(RefusalKind::Locked, format!("{} is locked by {holder}", app.name)))
+}
+
 fn overlap(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
@@ -122,6 +133,15 @@ fn storage(ctx: &Context<'_>) -> Option<Refusal> {
         let what = format!("the repository {} is not on a local file system", location.display());
         refusal(RefusalKind::Storage, what)
     })
+}
+
+/// The journal of the way back is written before anything else is.
+fn unwritable(ctx: &Context<'_>) -> Option<Refusal> {
+    let dir = ctx.ground.state_dir;
+    let existing = dir.ancestors().find(|above| above.exists())?;
+    let error = volume::may_write(existing).err()?;
+    let what = format!("the state directory {} cannot be written: {error}", dir.display());
+    Some(refusal(RefusalKind::Storage, what))
 }
 
 /// What a rollback would overwrite must not hold what the rollback needs.
@@ -147,6 +167,11 @@ fn nested(ctx: &Context<'_>, app: &App, source: &Source, neighbours: &[App]) -> 
             refusal(RefusalKind::Preflight, what)
         });
     own.into_iter().flatten().chain(others).collect()
+}
+
+/// Whether two paths lead to one place.
+pub(super) fn is_one_place(one: &Path, other: &Path) -> bool {
+    one == other || resolved(one) == resolved(other)
 }
 
 /// The nearest directory above that exists counts, with links followed.

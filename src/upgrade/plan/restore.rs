@@ -47,7 +47,8 @@ pub fn plan_restore(ctx: &Context<'_>, request: &RestoreRequest<'_>) -> Result<P
     for source in covered.sources.iter().filter(|_| request.files) {
         let root = target.root(&source.label);
         match root.map(|root| (&root.path, &root.entry.kind)) {
-            Some((path, Kind::Directory { .. })) if *path == source.path => {
+            // A snapshot names its roots without links.
+            Some((path, Kind::Directory { .. })) if ground::is_one_place(path, &source.path) => {
                 bytes = target.counts.bytes;
             }
             _ => refusals.push(refuse(format!(
