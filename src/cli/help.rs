@@ -28,6 +28,7 @@ pub(super) struct Args {
 const TOPICS: &[(&str, &str)] = &[
     ("guarantees", include_str!("help/guarantees.txt")),
     ("disaster", include_str!("help/disaster.txt")),
+    ("retention", include_str!("help/retention.txt")),
 ];
 
 /// Shows the page. Needs no configuration, repository or home.

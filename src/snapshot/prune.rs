@@ -100,10 +100,35 @@ impl Roots {
     }
 }
 
-/// Makes room.
+/// Makes room. Where there is none to write packs anew, only what nobody needs at all goes.
 ///
 /// After an error or a kill the repository is whole; the next prune does the rest.
 pub fn prune(
+    repository: &Repository,
+    request: &PruneRequest<'_>,
+    monitor: &dyn Monitor,
+) -> Result<PruneReport, SnapshotError> {
+    match attempt(repository, request, monitor) {
+        Err(error) if lacks_room(&error) && request.thrift != Thrift::NOTHING_ANEW => {
+            let what = "no room to write packs anew: only those that nobody needs go".to_owned();
+            monitor.tell(News::Warning { what });
+            // Whoever had to agree has: nothing is written before.
+            let (thrift, agree) = (Thrift::NOTHING_ANEW, &|_: &PruneReport| true);
+            let frugal = PruneRequest { thrift, agree, ..*request };
+            // If that fails too, the first failure says more.
+            attempt(repository, &frugal, monitor).map_err(|_| error)
+        }
+        done => done,
+    }
+}
+
+/// Whether that may be for want of room: a run that failed in a thread only tells that it did.
+fn lacks_room(error: &SnapshotError) -> bool {
+    use crate::repository::RepositoryError as E;
+    matches!(error, SnapshotError::Repository(E::NoSpace { .. } | E::RunFailed { .. }))
+}
+
+fn attempt(
     repository: &Repository,
     request: &PruneRequest<'_>,
     monitor: &dyn Monitor,

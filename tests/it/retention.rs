@@ -9,7 +9,7 @@ use snap_backup::snapshot::{self, Snapshot};
 
 use crate::nasty::noise;
 use crate::oracle::{Skip, same, tree};
-use crate::run::{Run, args};
+use crate::run::{Run, args, tool};
 use crate::stage::write;
 use crate::world::World;
 
@@ -252,6 +252,61 @@ fn a_prune_makes_room_and_every_snapshot_that_stays_restores() {
         let left = std::fs::read_dir(world.repository().join(name)).expect("ours").count();
         assert_eq!(left, 0, "{name}");
     }
+}
+
+#[test]
+fn a_prune_of_a_repository_that_is_nearly_full_frees_what_it_can() {
+    if !crate::is_root() {
+        eprintln!("skipped: mounting a small file system needs root");
+        return;
+    }
+    let world = World::bare();
+    let place = world.repository();
+    std::fs::create_dir(&place).expect("ours");
+    tool("mount", &[&"-t", &"tmpfs", &"-o", &"size=6m,mode=700", &"none", &place]);
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fills_up(&world)));
+    tool("umount", &[&"-l", &place]);
+    if let Err(panic) = ended {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn fills_up(world: &World) {
+    world.snap(["init", "--no-recovery"]).ok();
+    let source = world.path("tree");
+    let mut ids = Vec::new();
+    let other = world.path("other");
+    let mut backup = |source: &Path| {
+        let run = world.snap(args!["backup", source, "--json"]).ok();
+        ids.push(run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned());
+    };
+    // One pack that is needed by half, then one that nobody needs.
+    write(source.join("stays"), noise(1_000_000, 1));
+    write(source.join("goes"), noise(1_000_000, 2));
+    backup(&source);
+    std::fs::remove_file(source.join("goes")).expect("ours");
+    backup(&source);
+    write(other.join("comes"), noise(600_000, 3));
+    backup(&other);
+    world.snap(args!["forget", ids[0], ids[2], "--yes"]).ok();
+    let free = |path: &Path| {
+        let said = rustix::fs::statvfs(path).expect("ours");
+        usize::try_from(said.f_bavail * said.f_frsize).expect("small")
+    };
+    let filler = world.repository().join("filler");
+    std::fs::write(&filler, vec![7; free(&world.repository()) - 300_000]).expect("it fits");
+    let before = repository_bytes(world);
+    world.snap(["prune", "--yes"]).ok().says("no room to write packs anew");
+    let after = repository_bytes(world);
+    assert!(before - after > 500_000, "{before} -> {after}");
+    checks_clean(world);
+    restores(world, &ids[1], &source);
+    std::fs::remove_file(&filler).expect("ours");
+    let before = repository_bytes(world);
+    world.snap(["prune", "--yes"]).ok();
+    assert!(before - repository_bytes(world) > 900_000, "now there is room to write anew");
+    checks_clean(world);
+    restores(world, &ids[1], &source);
 }
 
 #[test]

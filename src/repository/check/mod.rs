@@ -165,6 +165,9 @@ impl CheckReport {
     }
 }
 
+/// How often a check looks before it believes in damage beside a prune.
+const LOOKS_MAX: u32 = 3;
+
 impl Repository {
     /// Looks for damage. An error means that the check itself could not be made.
     pub fn check(
@@ -176,7 +179,35 @@ impl Repository {
     }
 
     /// The same, with what was learned of the packs.
+    ///
+    /// A prune that replaces objects while they are looked at makes sound ones seem lost: then it is
+    /// looked again.
     pub(super) fn look(
+        &self,
+        depth: CheckDepth,
+        monitor: &dyn Monitor,
+    ) -> Result<(CheckReport, Packs), RepositoryError> {
+        let deletions = || -> Result<_, RepositoryError> {
+            let backend = &self.inner.backend;
+            Ok((backend.list(ObjectKind::Condemned)?, backend.list(ObjectKind::Index)?))
+        };
+        let mut looks = 1;
+        loop {
+            let before = deletions()?;
+            let looked = self.look_once(depth, monitor)?;
+            if looked.0.is_sound() || looks == LOOKS_MAX {
+                return Ok(looked);
+            }
+            let after = deletions()?;
+            if before == after && after.0.is_empty() {
+                return Ok(looked);
+            }
+            looks += 1;
+            self.inner.renew_index()?;
+        }
+    }
+
+    fn look_once(
         &self,
         depth: CheckDepth,
         monitor: &dyn Monitor,

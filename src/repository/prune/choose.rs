@@ -66,6 +66,12 @@ pub struct Thrift {
     pub small_packs: usize,
 }
 
+impl Thrift {
+    /// Writes nothing anew, however much is wasted.
+    pub const NOTHING_ANEW: Self =
+        Self { unused_permille: 1000, vain_permille: 1000, small_packs: usize::MAX };
+}
+
 impl Default for Thrift {
     fn default() -> Self {
         Self { unused_permille: 50, vain_permille: 333, small_packs: 16 }
