@@ -82,10 +82,9 @@ fn whole(cx: &Context<'_>, all: &[Snapshot], stats: &Stats) {
         (
             "stored",
             format!(
-                "{} in {} ({} of metadata), index {}   compression {}",
+                "{} in {}, index {}   compression {}",
                 size(usage.pack_bytes),
                 counted(usage.packs, "pack", "packs"),
-                count(usage.metadata_packs),
                 size(usage.index_bytes),
                 times(packed)
             ),

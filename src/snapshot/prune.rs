@@ -168,7 +168,7 @@ fn attempt(
         let may_go = |id: &ObjectId| now.unwanted.contains(id);
         let pruned = pruner.purge(&may_go, monitor)?;
         drop_labels(repository, &|id| now.exists(id))?;
-        let note = format!("{} packs deleted", pruned.packs_removed);
+        let note = format!("packs deleted: {}", pruned.packs_removed);
         Ok((pruned, note))
     })?;
     report.pruned = Some(pruned);

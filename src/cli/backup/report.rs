@@ -67,7 +67,7 @@ pub(super) fn tell(
         bytes => format!(", database {}", size(bytes)),
     };
     cx.out.print(&format!(
-        "{mark} snapshot {}   {}, {}{data}; {} new in the repository   {}\n",
+        "{mark} snapshot {}   {}, {}{data}; {} new   {}\n",
         Ink::Name.on(snapshot.id.short()),
         counted(counts.files, "file", "files"),
         size(counts.bytes),
