@@ -7,7 +7,7 @@ use std::io::Write as _;
 use crate::os::clock::Moment;
 use crate::os::file;
 use crate::repository::{ObjectId, RecordKind, Repository};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 
 use super::context::Context;
 use super::render;
@@ -28,6 +28,20 @@ pub(super) fn note(cx: &Context<'_>, repository: &Repository, taken: &Snapshot) 
         .and_then(|()| file::create_new(&aside, 0o600))
         .and_then(|mut new| new.write_all(line.as_bytes()))
         .and_then(|()| file::rename_over(&aside, &place));
+}
+
+/// What is forgotten on purpose is not missed: the newest of what is left is remembered instead.
+pub(super) fn forgot(cx: &Context<'_>, repository: &Repository, gone: &[&Snapshot]) {
+    let is_gone = |(id, _): &(ObjectId, Moment)| gone.iter().any(|one| one.id == *id);
+    if !recall(cx, repository).as_ref().is_some_and(is_gone) {
+        return;
+    }
+    let left = snapshot::list_readable(repository).map(|listed| listed.snapshots);
+    if let Some(newest) = left.ok().and_then(|mut left| left.pop()) {
+        note(cx, repository, &newest);
+    } else if let Ok(dir) = cx.directories.state() {
+        let _ = file::remove(&dir.join(name(repository)));
+    }
 }
 
 /// Says so if `snapshots` cannot be all that this machine knows of.

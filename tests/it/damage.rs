@@ -271,4 +271,8 @@ fn an_older_copy_put_back_is_told_from_the_repository_that_this_machine_knows() 
     world.snap(args!["backup", world.path("tree")]).ok();
     let run = world.snap(["check"]).ok();
     assert!(!run.to_string().contains("older copy"), "{run}");
+    // Nor is missed what was let go on purpose.
+    world.snap(["forget", "latest", "--prune", "--yes"]).ok();
+    let run = world.snap(["check"]).ok();
+    assert!(!run.to_string().contains("older copy"), "{run}");
 }

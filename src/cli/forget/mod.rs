@@ -20,6 +20,7 @@ use crate::cli::confirm::{self, Risk};
 use crate::cli::context::Context;
 use crate::cli::failure::{Code, Exit, Failure};
 use crate::cli::prune;
+use crate::cli::remembered;
 use crate::cli::render::{counted, took_words};
 use crate::cli::unlock;
 
@@ -127,6 +128,7 @@ pub(in crate::cli) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure
             repository.unpin(&snapshot.id)?;
             repository.forget(&snapshot.id)?;
         }
+        remembered::forgot(cx, repository, &gone);
     }
     show::summary(cx, &judged, "");
     if args.prune { prune::after_forget(cx, repository) } else { Ok(Exit::Ok) }

@@ -146,7 +146,7 @@ impl Script<'_> {
     fn view(&mut self, of: &str, view: &View) -> Result<(), DatabaseError> {
         self.say(&format!("\nDROP VIEW IF EXISTS {};\n", name(of)))?;
         self.settings(None, &view.client_charset, &view.collation)?;
-        self.definition(&view.definition)
+        self.definition(&view.definition, &view.client_charset)
     }
 
     /// Each under the schema's collation of its time.
@@ -166,7 +166,7 @@ impl Script<'_> {
             }
             self.say(&format!("\nDROP TRIGGER IF EXISTS {};\n", name(of)))?;
             self.settings(Some(&trigger.sql_mode), &trigger.client_charset, &trigger.collation)?;
-            self.definition(&trigger.definition)?;
+            self.definition(&trigger.definition, &trigger.client_charset)?;
         }
         if current != collation {
             self.defaults(&charset_of(collation), collation)?;
@@ -189,8 +189,15 @@ impl Script<'_> {
         ))
     }
 
-    /// A text that may hold semicolons: it ends with what it does not hold.
-    fn definition(&mut self, text: &[u8]) -> Result<(), DatabaseError> {
+    /// A text that may hold semicolons: it ends with what it does not hold. One with carriage
+    /// returns, which the client would drop, stands in hexadecimal.
+    fn definition(&mut self, text: &[u8], charset: &str) -> Result<(), DatabaseError> {
+        if text.contains(&b'\r') {
+            let mut statement = format!("EXECUTE IMMEDIATE _{} ", word(charset)?);
+            push_hex(text, &mut statement);
+            statement.push_str(";\n");
+            return self.say(&statement);
+        }
         let holds = |end: &String| text.windows(end.len()).any(|part| part == end.as_bytes());
         let mut end = "$$".to_owned();
         while holds(&end) {
@@ -247,8 +254,12 @@ fn push_value(bytes: &[u8], spelling: Spelling, out: &mut String) -> Result<(), 
 fn push_bytes(bytes: &[u8], out: &mut String) {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => {
+            let mut escaped = String::with_capacity(text.len());
+            push_escaped(text, &mut escaped);
             out.push_str("_binary'");
-            push_escaped(text, out);
+            // The client makes one line break of two, and takes this control for the end.
+            let escaped = escaped.replace('\r', "\\r").replace('\n', "\\n");
+            out.push_str(&escaped.replace('\u{1a}', "\\Z"));
             out.push('\'');
         }
         _ => push_hex(bytes, out),
@@ -266,6 +277,7 @@ mod tests {
             push_value(bytes, spelling, &mut out).map(|()| out).unwrap()
         };
         assert_eq!(spelled(b"it's", Spelling::Bytes), r"_binary'it\'s'");
+        assert_eq!(spelled(b"a\r\n\x1a", Spelling::Bytes), r"_binary'a\r\n\Z'");
         assert_eq!(spelled(&[0xff, 0], Spelling::Bytes), "x'ff00'");
         assert_eq!(spelled(b"7", Spelling::Number), "7");
         assert_eq!(spelled(b"1.5", Spelling::Float), "_binary'1.5'");
