@@ -41,6 +41,14 @@ pub enum Compression {
 impl Compression {
     /// The hardest there is.
     pub const LEVEL_MAX: u8 = 19;
+
+    /// As zstd counts it; nothing if it is off.
+    pub fn level(self) -> Option<i32> {
+        match self {
+            Self::Off => None,
+            Self::Level(level) => Some(i32::from(level)),
+        }
+    }
 }
 
 impl Default for Compression {
