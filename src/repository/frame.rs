@@ -7,6 +7,7 @@ use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, ResetDirective};
 
 use super::format::{FRAME_BYTES_MAX, FRAME_CHUNKS_MAX};
 use super::pack::PackClass;
+use super::run::Compression;
 
 /// Layout: FORMAT.md, "Frame".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +126,7 @@ pub(super) fn append_table(data: &mut Vec<u8>, lengths: &[u32]) {
 pub(super) struct Codec {
     compressor: CCtx<'static>,
     decompressor: DCtx<'static>,
-    level: i32,
+    compression: Compression,
 }
 
 /// zstd failed where it cannot, or met what is not zstd.
@@ -133,8 +134,8 @@ pub(super) struct Codec {
 pub(super) struct CodecError(pub(super) &'static str);
 
 impl Codec {
-    pub(super) fn new(level: i32) -> Self {
-        Self { compressor: CCtx::create(), decompressor: DCtx::create(), level }
+    pub(super) fn new(compression: Compression) -> Self {
+        Self { compressor: CCtx::create(), decompressor: DCtx::create(), compression }
     }
 
     /// Writes `payload` to `out` from `start` on, compressed if that pays; where it ends.
@@ -148,19 +149,23 @@ impl Codec {
         start: usize,
     ) -> Result<(Coding, usize), CodecError> {
         let failed = |code| CodecError(zstd_safe::get_error_name(code));
-        self.compressor.reset(ResetDirective::SessionOnly).map_err(failed)?;
-        let level = CParameter::CompressionLevel(self.level);
-        self.compressor.set_parameter(level).map_err(failed)?;
         let room = start + zstd_safe::compress_bound(payload.len());
         if out.len() < room {
             out.resize(room, 0);
         }
+        let end = start + payload.len();
+        let Compression::Level(level) = self.compression else {
+            out[start..end].copy_from_slice(payload);
+            return Ok((Coding::Raw, end));
+        };
+        self.compressor.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        let level = CParameter::CompressionLevel(i32::from(level));
+        self.compressor.set_parameter(level).map_err(failed)?;
         let written = self.compressor.compress2(&mut out[start..], payload).map_err(failed)?;
         // A gain below one part in 32 is not worth a decompression at every read.
         if written < payload.len() - payload.len() / 32 {
             return Ok((Coding::Zstd, start + written));
         }
-        let end = start + payload.len();
         out[start..end].copy_from_slice(payload);
         Ok((Coding::Raw, end))
     }
@@ -216,7 +221,7 @@ mod tests {
         #[test]
         fn whatever_is_encoded_is_decoded(payload in proptest::collection::vec(any::<u8>(), 0..5000), repeat in 1..9_usize) {
             let payload = payload.repeat(repeat);
-            let mut codec = Codec::new(1);
+            let mut codec = Codec::new(Compression::Level(1));
             let mut encoded = b"before".to_vec();
             let (coding, end) = codec.encode(&payload, &mut encoded, 6).unwrap();
             let mut decoded = b"what was there".to_vec();

@@ -56,5 +56,5 @@ pub use record::{Mark, RecordKind};
 pub use repair::packs::{Diagnosis, Mended, Mending};
 pub use repair::{RebuiltIndex, RepairMode};
 pub use repository::Repository;
-pub use run::{Bundle, Totals, VerifyWrites, WriteOptions, Writer, Written};
+pub use run::{Bundle, Compression, Totals, VerifyWrites, WriteOptions, Writer, Written};
 pub use usage::Usage;

@@ -16,4 +16,4 @@ mod writer;
 
 pub use bundle::Bundle;
 pub(super) use bundle::CopiedFrame;
-pub use writer::{Totals, VerifyWrites, WriteOptions, Writer, Written};
+pub use writer::{Compression, Totals, VerifyWrites, WriteOptions, Writer, Written};

@@ -38,7 +38,7 @@ pub(super) fn measure(sample: &Sample) -> io::Result<Data> {
         }
         Ok(())
     })?;
-    let level = WriteOptions::default().level;
+    let level = WriteOptions::default().compression.level().unwrap_or(1);
     let mut codec = zstd::bulk::Compressor::new(level)?;
     let mut squeezed = Vec::new();
     let compress_ns = super::best(plain, || {
