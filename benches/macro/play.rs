@@ -82,8 +82,8 @@ fn one(
     seen: &Seen,
     played: &mut Played,
 ) -> Result<(), String> {
-    let figures = played.figures(tool);
     let Some(job) = tool.stage(stage, stall) else { return Ok(()) };
+    let figures = played.figures(tool);
     // What failed once is not asked again, nor what builds on it.
     if figures.failed.keys().any(|failed| *failed == stage.name() || *failed == "first") {
         return Ok(());
