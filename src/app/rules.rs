@@ -102,7 +102,6 @@ pub struct Rules {
     secret: PatternList,
     purge: PatternList,
     preserve: PatternList,
-    after_commit: PatternList,
 }
 
 impl Rules {
@@ -112,7 +111,6 @@ impl Rules {
             secret: PatternList::compile(&rules.secret, vars)?,
             purge: PatternList::compile(&rules.purge, vars)?,
             preserve: PatternList::compile(&rules.preserve, vars)?,
-            after_commit: PatternList::compile(&rules.after_commit_delete, vars)?,
         })
     }
 
@@ -132,11 +130,6 @@ impl Rules {
     /// The pattern that decided, as the profile wrote it; `None` for the release's own.
     pub fn reason(&self, path: &TreePath) -> Option<&str> {
         [&self.secret, &self.purge, &self.preserve].into_iter().find_map(|list| list.reason(path))
-    }
-
-    /// Whether `path` goes once the upgrade is committed.
-    pub fn goes_after_commit(&self, path: &TreePath) -> bool {
-        self.after_commit.contains(path)
     }
 }
 

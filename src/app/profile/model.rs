@@ -272,8 +272,6 @@ pub struct FileRules {
     pub edited: Edited,
     /// What becomes of files that belong to no release.
     pub extra: Extra,
-    /// Deleted once the upgrade is committed.
-    pub after_commit_delete: Vec<Template>,
 }
 
 /// A shipped template and the configuration made from it.

@@ -60,7 +60,6 @@ pub(super) fn files(top: &mut Reader<'_>, known: &Declared) -> Result<FileRules,
         review: Vec::new(),
         edited: Edited::Stop,
         extra: Extra::Keep,
-        after_commit_delete: Vec::new(),
     };
     let Some(mut reader) = top.table("files")? else { return Ok(rules) };
     let mut patterns = |key| {
@@ -71,7 +70,6 @@ pub(super) fn files(top: &mut Reader<'_>, known: &Declared) -> Result<FileRules,
     rules.preserve = patterns("preserve")?;
     rules.secret = patterns("secret")?;
     rules.purge = patterns("purge")?;
-    rules.after_commit_delete = patterns("after_commit_delete")?;
     for mut review in reader.tables("review")? {
         rules.review.push(Review {
             template: known.template(review.need("template")?)?,
@@ -86,6 +84,7 @@ pub(super) fn files(top: &mut Reader<'_>, known: &Declared) -> Result<FileRules,
     if let Some(text) = reader.text("extra")? {
         rules.extra = text.one_of(&[("keep", Extra::Keep), ("stop", Extra::Stop)])?;
     }
+    only_empty(&mut reader, "after_commit_delete")?;
     only_empty(&mut reader, "merge")?;
     only_empty(&mut reader, "semantic")?;
     reader.finish(&["perms"])?;

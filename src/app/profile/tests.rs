@@ -57,6 +57,10 @@ fn complaints_read_like_this() {
             "[files]\nedited = \"stpo\"\n",
             "wiki.toml:11:10: \"stpo\" is none of stop, take, keep; nearest: \"stop\"",
         ),
+        (
+            "[files]\nafter_commit_delete = [\"install/\"]\n",
+            "wiki.toml:11:23: after_commit_delete is not supported by this version",
+        ),
         ("[files]\nperms = {}\n", "wiki.toml:11:1: perms is not supported by this version"),
         ("[[task]]\nid = \"plugins\"\n", "wiki.toml:10:3: task is not supported by this version"),
         (
