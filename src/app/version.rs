@@ -115,15 +115,6 @@ impl AppVersion {
         &self.text
     }
 
-    /// Whether it comes before the release of its number (`-rc1`, `b2`).
-    pub fn is_prerelease(&self) -> bool {
-        match &self.order {
-            Order::Semver(version) => !version.pre.is_empty(),
-            Order::Numbers(_, tail) => *tail != Tail::Final,
-            Order::Text(_) => false,
-        }
-    }
-
     /// Major, minor and patch as the scheme reads them; `None` where it promises none.
     fn levels(&self) -> Option<[u64; 3]> {
         match (&self.order, self.scheme) {

@@ -205,11 +205,6 @@ impl Repository {
         })?;
         Ok((list.level, list.pieces))
     }
-
-    /// The chunks of a list, in order, with their lengths.
-    pub fn chunk_list(&self, id: &ChunkId) -> Result<Vec<Piece>, RepositoryError> {
-        self.pieces(&Stored::List(*id)).collect()
-    }
 }
 
 /// The chunks of a file, in order. Ends after the first error.

@@ -282,5 +282,5 @@ fn with_no_switch_there_is_nothing_to_record() {
     let site = Site::new("");
     let (recorded, blobs) = site.look().expect("there is nothing to look at");
     assert_eq!((recorded, blobs.len()), (Recorded::default(), 0));
-    assert!(!snap_backup::app::maintenance::shuts_the_site(&site.app));
+    assert!(site.app.profile.maintenance.is_empty());
 }

@@ -95,11 +95,6 @@ pub enum Extent {
     SwitchOnly,
 }
 
-/// Whether turning the profile's switches shuts the site at all.
-pub fn shuts_the_site(app: &App) -> bool {
-    !app.profile.maintenance.is_empty()
-}
-
 /// Looks at every switch. Changes nothing.
 pub fn look(app: &App, hands: &mut Hands<'_>) -> Result<(Recorded, Blobs), AppError> {
     let mut recorded = Recorded::default();
