@@ -117,7 +117,18 @@ impl Listed {
 
 /// The snapshot `id` as it was taken, without its label; none if there is no such record.
 pub fn open(repository: &Repository, id: &ObjectId) -> Result<Option<Snapshot>, SnapshotError> {
-    let Some(raw) = repository.record(RecordKind::Snapshot, id)? else { return Ok(None) };
-    let read = Snapshot::decode(*id, &raw);
-    read.map(Some).map_err(|source| SnapshotError::BadRecord { id: *id, source })
+    decoded(id, repository.record(RecordKind::Snapshot, id)?)
+}
+
+/// The same, its record read from the medium and not from the page cache.
+pub fn read_back(
+    repository: &Repository,
+    id: &ObjectId,
+) -> Result<Option<Snapshot>, SnapshotError> {
+    decoded(id, repository.read_back_record(RecordKind::Snapshot, id)?)
+}
+
+fn decoded(id: &ObjectId, record: Option<Vec<u8>>) -> Result<Option<Snapshot>, SnapshotError> {
+    let read = record.map(|raw| Snapshot::decode(*id, &raw)).transpose();
+    read.map_err(|source| SnapshotError::BadRecord { id: *id, source })
 }

@@ -43,7 +43,7 @@ pub use find::{Finder, Sighting, Wanted};
 pub use import::{Import, import};
 pub use keep::{KEPT_ROOT, Told, keep_tree};
 pub use label::{drop_labels, relabel};
-pub use list::{Listed, Unreadable, list, list_forgotten, list_readable, open};
+pub use list::{Listed, Unreadable, list, list_forgotten, list_readable, open, read_back};
 pub use live::{LiveDigest, digest_like, live_digest, survey};
 pub use mend::{Remedy, UnreadableKind, remedies, remedy};
 pub use needs::{Lack, Lost, Needs, Part};

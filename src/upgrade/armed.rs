@@ -82,7 +82,7 @@ fn way_home(repository: &Repository, id: &ObjectId) -> Result<Snapshot, UpgradeE
     if !repository.pins()?.iter().any(|mark| mark.snapshot == *id) {
         return Err(missing("nothing pins snapshot"));
     }
-    snapshot::open(repository, id)?.ok_or_else(|| missing("there is no record of snapshot"))
+    snapshot::read_back(repository, id)?.ok_or_else(|| missing("there is no record of snapshot"))
 }
 
 /// Whether the journal and the record say the same: each guards the other.
