@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::arena::is_full;
 use crate::nasty;
 use crate::oracle::{Skip, same, tree};
 use crate::run::{Run, args};
@@ -67,8 +68,7 @@ impl Stage {
 
     /// Lets backups meet `error` at one call after the other; how many did.
     fn meets(&self, calls: &str, error: &str, must_succeed: bool) -> usize {
-        let full = std::env::var_os("SNAP_TEST_CAMPAIGN").is_some_and(|it| it == "full");
-        let step = if full { 1 } else { 3 };
+        let step = if is_full() { 1 } else { 3 };
         for (met, when) in (1..500).step_by(step).enumerate() {
             fs::remove_dir_all(self.world.repository()).expect("ours");
             copy(&self.pristine, self.world.repository());

@@ -12,14 +12,6 @@ use crate::server::Server;
 use crate::stage::write;
 use crate::world::World;
 
-fn is_wanted() -> bool {
-    let wanted = std::env::var_os("SNAP_TEST_LARGE").is_some();
-    if !wanted {
-        eprintln!("skipped: SNAP_TEST_LARGE is not set");
-    }
-    wanted
-}
-
 fn plant(root: &Path) {
     for dir in 0..700u64 {
         for file in 0..72u64 {
@@ -44,9 +36,6 @@ fn plant(root: &Path) {
 #[test]
 #[ignore = "large; SNAP_TEST_LARGE=1 bash tests/all.sh runs it"]
 fn fifty_thousand_files_and_a_gigabyte_come_back() {
-    if !is_wanted() {
-        return;
-    }
     let world = World::new();
     let source = world.path("tree");
     plant(&source);
@@ -76,9 +65,6 @@ fn fifty_thousand_files_and_a_gigabyte_come_back() {
 #[test]
 #[ignore = "large; SNAP_TEST_LARGE=1 bash tests/all.sh runs it"]
 fn a_database_of_500_megabytes_comes_back() {
-    if !is_wanted() {
-        return;
-    }
     let world = World::new();
     let server = Server::of_this_run();
     let schema = server.schema();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::arena::is_full;
 use crate::nasty;
 use crate::oracle::{Skip, same, tree};
 use crate::run::{Run, args, tool};
@@ -195,11 +196,10 @@ fn kills(stage: &Stage, what: &str) -> Vec<String> {
     }
     let all =
         hits.iter().flat_map(|(point, hits)| (1..=*hits).map(move |n| format!("{point}:{n}")));
-    let full = std::env::var_os("SNAP_TEST_CAMPAIGN").is_some_and(|it| it == "full");
     let mut others = 0;
     let chosen = all.filter(|crash| {
         others += 1;
-        full || POINTS.iter().any(|point| crash.starts_with(point)) || others % 4 == 0
+        is_full() || POINTS.iter().any(|point| crash.starts_with(point)) || others % 4 == 0
     });
     chosen.collect()
 }
