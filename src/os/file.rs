@@ -144,6 +144,15 @@ pub fn syncfs(file: &File) -> io::Result<()> {
     Ok(rustix::fs::syncfs(file)?)
 }
 
+/// Begins to write `bytes` from `offset` on to the medium, and does not wait for it.
+///
+/// Advice only: if the kernel does not take it, a later sync has more to do.
+pub fn begin_writeback(file: &File, offset: u64, bytes: u64) {
+    // Linux answers this advice by starting the writing of dirty pages; only clean ones, which
+    // these are not yet, are dropped.
+    let _ = rustix::fs::fadvise(file, offset, NonZeroU64::new(bytes), Advice::DontNeed);
+}
+
 /// Forgets what the page cache holds of `bytes` from `offset` on, so that the next read of them
 /// comes from the medium.
 ///

@@ -14,6 +14,7 @@ use super::index::{Place, Shelf};
 use super::key::Secrets;
 use super::object::{self, ObjectKind};
 use super::reading::FrameCache;
+use super::run::Compression;
 use super::seal::Sealer;
 
 /// One open repository. Shared by threads; what one run publishes, its later reads find.
@@ -98,7 +99,7 @@ impl Inner {
 
     pub(super) fn codec(&self) -> Codec {
         let kept = self.codecs.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.unwrap_or_else(|| Codec::new(1))
+        kept.unwrap_or_else(|| Codec::new(Compression::Off))
     }
 
     pub(super) fn keep_codec(&self, codec: Codec) {

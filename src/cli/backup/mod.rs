@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::database::{self, Address, Consistency, Database, OpenOptions};
 use crate::monitor::{Monitor, News};
 use crate::os::{clock, file};
-use crate::repository::{Repository, WriteOptions};
+use crate::repository::{Compression, Repository, WriteOptions};
 use crate::snapshot::{
     self, AppMark, Class, DatabaseMark, Memory, Request, Snapshot, Source, Trust,
 };
@@ -66,6 +66,9 @@ pub(in crate::cli) struct Args {
     /// Leave out files larger than so many bytes (K, M, G, T)
     #[arg(long, value_name = "SIZE", value_parser = bytes, help_heading = "What")]
     exclude_larger_than: Option<u64>,
+    /// auto, off, or how hard from 1 to 19
+    #[arg(long, value_name = "LEVEL", value_parser = compression, help_heading = "What")]
+    compression: Option<Compression>,
     /// A word to find it by
     #[arg(long, value_name = "TEXT", help_heading = "Output")]
     tag: Vec<String>,
@@ -232,7 +235,8 @@ fn store(
     wanted: &mut Wanted,
     progress: &Progress<'_>,
 ) -> Result<Snapshot, Failure> {
-    let writer = repository.begin(&WriteOptions::default())?;
+    let compression = args.compression.unwrap_or_default();
+    let writer = repository.begin(&WriteOptions { compression, ..WriteOptions::default() })?;
     let mut databases = Vec::new();
     for one in &mut wanted.databases {
         let name = format!("database {}", one.name());
@@ -306,6 +310,17 @@ fn done(progress: &Progress<'_>, name: String, watch: Instant, note: String) {
 }
 
 /// `10M` as people write a size.
+fn compression(typed: &str) -> Result<Compression, String> {
+    match (typed, typed.parse()) {
+        ("auto", _) => Ok(Compression::default()),
+        ("off", _) => Ok(Compression::Off),
+        (_, Ok(level)) if (1..=Compression::LEVEL_MAX).contains(&level) => {
+            Ok(Compression::Level(level))
+        }
+        _ => Err(format!("'{typed}' is not auto, off or a level from 1 to 19")),
+    }
+}
+
 fn bytes(typed: &str) -> Result<u64, String> {
     let digits = typed.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = typed[digits.len()..].to_ascii_uppercase();

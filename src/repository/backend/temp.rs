@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::local::{DIR_MODE, FILE_MODE, is_absence};
 use crate::os::crash::{CrashPoint, reach};
@@ -46,7 +46,12 @@ impl Temps {
             };
             let opened = created.map_err(RepositoryError::io("create", &path))?;
             if is_ours(&opened).map_err(RepositoryError::io("lock", &path))? {
-                return Ok(Temp { opened, path, published: AtomicBool::new(false) });
+                return Ok(Temp {
+                    opened,
+                    path,
+                    published: AtomicBool::new(false),
+                    written: AtomicU64::new(0),
+                });
             }
             // Another run swept it before we could lock it: its name is spent, take another.
         }
@@ -81,16 +86,36 @@ fn sweep_one(path: &Path) -> io::Result<()> {
     if opened.try_lock().is_ok() { file::remove(path).map(drop) } else { Ok(()) }
 }
 
+/// Written bytes are sent to the disk in pieces of so many.
+const WRITE_BACK_BYTES: u64 = 8 << 20;
+
 /// A file on its way to its name.
 pub(super) struct Temp {
     opened: File,
     path: PathBuf,
     published: AtomicBool,
+    /// Bytes so far.
+    written: AtomicU64,
 }
 
 impl Temp {
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), RepositoryError> {
-        self.opened.write_all_at(bytes, offset).map_err(RepositoryError::io("write", &self.path))
+        let written = self.opened.write_all_at(bytes, offset);
+        written.map_err(RepositoryError::io("write", &self.path))?;
+        self.write_back(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Sends the disk to work as soon as there is something worth it. Left to the kernel, nothing
+    /// of a pack is written before its sync, and the disk stands idle while the next is filled.
+    fn write_back(&self, bytes: u64) {
+        let before = self.written.fetch_add(bytes, Ordering::Relaxed);
+        let (step, now) = (before / WRITE_BACK_BYTES, (before + bytes) / WRITE_BACK_BYTES);
+        if now > step {
+            // Frames are written nearly in order, so this is nearly all there is up to here.
+            let (from, to) = (step * WRITE_BACK_BYTES, now * WRITE_BACK_BYTES);
+            file::begin_writeback(&self.opened, from, to - from);
+        }
     }
 
     /// Syncs, then renames. An error of either is final: the temporary file goes.
