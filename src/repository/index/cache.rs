@@ -24,7 +24,7 @@ const TEMP: &str = "new-";
 /// So many files of one size are merged.
 const SAME_SIZE_MAX: usize = 4;
 /// Tables up to this, together, are read into memory; look-ups in larger ones read the file.
-pub(super) const MEMORY_BYTES_MAX: u64 = 48 << 20;
+pub(super) const MEMORY_BYTES_MAX: u64 = 24 << 20;
 
 /// The directory of one repository's opened segments.
 pub(super) struct Cache {
