@@ -4,6 +4,7 @@ use std::fmt;
 
 use minicbor::{Decode, Encode};
 
+use super::delta;
 use super::error::RepositoryError;
 use super::id::{ObjectId, RepositoryId};
 
@@ -102,8 +103,8 @@ pub(super) const PACK_FRAMES_MAX: usize = 1 << 20;
 const KIB: u32 = 1024;
 /// The one chunker there is.
 const FASTCDC_2020: u16 = 1;
-/// Names of features this version knows, by class. None yet.
-const KNOWN: [&[&str]; 3] = [&[], &[], &[]];
+/// Names of features this version knows, by class.
+const KNOWN: [&[&str]; 3] = [&[delta::FEATURE], &[], &[]];
 
 impl Config {
     pub(super) fn new(repository: &RepositoryId, created_ns: i64) -> Self {
@@ -118,11 +119,13 @@ impl Config {
                 chunk_bytes_max: 1024 * KIB,
             },
             sizes: Sizes {
-                frame_bytes: 512 * KIB,
+                // 512 KiB were 3 % larger at level 1, of 355 MB of sources; 2 MiB another 1 %, for
+                // twice the time to read one directory or file.
+                frame_bytes: 1024 * KIB,
                 data_pack_bytes: 64 * KIB * KIB,
                 metadata_pack_bytes: 8 * KIB * KIB,
             },
-            read: Vec::new(),
+            read: vec![Feature { name: delta::FEATURE.to_owned(), since: "0.1.0".to_owned() }],
             write: Vec::new(),
             prune: Vec::new(),
         }
@@ -130,6 +133,11 @@ impl Config {
 
     pub(super) fn repository(&self) -> RepositoryId {
         RepositoryId::from_bytes(self.repository)
+    }
+
+    /// Whether whoever reads it knows delta frames.
+    pub(super) fn has_deltas(&self) -> bool {
+        self.read.iter().any(|feature| feature.name == delta::FEATURE)
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

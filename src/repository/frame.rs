@@ -5,7 +5,9 @@
 
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, ResetDirective};
 
+use super::delta::Head;
 use super::format::{FRAME_BYTES_MAX, FRAME_CHUNKS_MAX};
+use super::id::ChunkId;
 use super::pack::PackClass;
 use super::run::Compression;
 
@@ -27,6 +29,8 @@ pub(super) enum Coding {
     Raw,
     /// One zstd frame that names its length.
     Zstd,
+    /// A head, then a zstd frame that needs other chunks: see `delta`.
+    Delta,
 }
 
 pub(super) const FRAME_MAGIC: [u8; 4] = *b"frm\n";
@@ -41,6 +45,7 @@ impl FrameHeader {
         out[9] = match self.coding {
             Coding::Raw => 0,
             Coding::Zstd => 1,
+            Coding::Delta => 2,
         };
         out[12..].copy_from_slice(&self.sealed_bytes.to_le_bytes());
         out
@@ -56,6 +61,7 @@ impl FrameHeader {
         let coding = match coding {
             0 => Coding::Raw,
             1 => Coding::Zstd,
+            2 => Coding::Delta,
             _ => return None,
         };
         Some(Self {
@@ -73,13 +79,36 @@ pub(super) struct Payload {
     bytes: Vec<u8>,
     /// Where each chunk ends.
     ends: Vec<u32>,
+    /// For each chunk the one it builds on; empty if the frame stands alone.
+    bases: Vec<ChunkId>,
 }
 
 impl Payload {
     /// Believes nothing: a seal shows who wrote the bytes, not that they were written well.
     pub(super) fn parse(bytes: Vec<u8>) -> Option<Self> {
         let ends = payload_ends(&bytes)?;
-        Some(Self { bytes, ends })
+        Some(Self { bytes, ends, bases: Vec::new() })
+    }
+
+    /// What a delta frame gave: `bytes`, cut as its head says.
+    pub(super) fn of_delta(bytes: Vec<u8>, head: Head) -> Option<Self> {
+        let mut end = 0_u32;
+        let mut ends = Vec::with_capacity(head.lengths.len());
+        for length in head.lengths {
+            end = end.checked_add(length)?;
+            ends.push(end);
+        }
+        (end as usize == bytes.len()).then_some(Self { bytes, ends, bases: head.bases })
+    }
+
+    /// Whether no other frame is needed to read it.
+    pub(super) fn stands_alone(&self) -> bool {
+        self.bases.is_empty()
+    }
+
+    /// What a chunk of a delta frame builds on.
+    pub(super) fn base(&self, number: usize) -> Option<&ChunkId> {
+        self.bases.get(number)
     }
 
     pub(super) fn chunks(&self) -> usize {
@@ -93,7 +122,7 @@ impl Payload {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.len() + 4 * self.ends.len()
+        self.bytes.len() + 4 * self.ends.len() + 32 * self.bases.len()
     }
 }
 
@@ -122,6 +151,15 @@ pub(super) fn append_table(data: &mut Vec<u8>, lengths: &[u32]) {
     data.extend_from_slice(&count.to_le_bytes());
 }
 
+/// How closely a payload is looked at before it is given up as incompressible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It is compressed.
+    Whole,
+    /// Parts of it are compressed first: if they do not shrink, none of it will.
+    Sample,
+}
+
 /// One worker's compressor and decompressor, kept between frames.
 pub(super) struct Codec {
     compressor: CCtx<'static>,
@@ -147,6 +185,7 @@ impl Codec {
         payload: &[u8],
         out: &mut Vec<u8>,
         start: usize,
+        look: Look,
     ) -> Result<(Coding, usize), CodecError> {
         let failed = |code| CodecError(zstd_safe::get_error_name(code));
         let room = start + zstd_safe::compress_bound(payload.len());
@@ -161,6 +200,10 @@ impl Codec {
         self.compressor.reset(ResetDirective::SessionOnly).map_err(failed)?;
         let level = CParameter::CompressionLevel(i32::from(level));
         self.compressor.set_parameter(level).map_err(failed)?;
+        if look == Look::Sample && self.seems_random(payload, &mut out[start..])? {
+            out[start..end].copy_from_slice(payload);
+            return Ok((Coding::Raw, end));
+        }
         let written = self.compressor.compress2(&mut out[start..], payload).map_err(failed)?;
         // A gain below one part in 32 is not worth a decompression at every read.
         if written < payload.len() - payload.len() / 32 {
@@ -170,6 +213,26 @@ impl Codec {
         Ok((Coding::Raw, end))
     }
 
+    /// Whether samples of `payload` do not shrink. Pictures, archives and the like: to find that out
+    /// from all of it takes as long as everything else that is done with it.
+    fn seems_random(&mut self, payload: &[u8], out: &mut [u8]) -> Result<bool, CodecError> {
+        const SAMPLE_BYTES: usize = 4 << 10;
+        const SAMPLES: usize = 8;
+        const RARELY_WORTH_IT: usize = 64 << 10;
+        if payload.len() < RARELY_WORTH_IT {
+            return Ok(false);
+        }
+        let step = payload.len() / SAMPLES;
+        for sample in payload.chunks(step).filter_map(|part| part.get(..SAMPLE_BYTES)) {
+            let written = self.compressor.compress2(out, sample);
+            let written = written.map_err(|code| CodecError(zstd_safe::get_error_name(code)))?;
+            if written < SAMPLE_BYTES - SAMPLE_BYTES / 64 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Undoes [`Self::encode`] into `payload`, whose former content goes.
     pub(super) fn decode(
         &mut self,
@@ -177,10 +240,14 @@ impl Codec {
         encoded: &[u8],
         payload: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
-        if coding == Coding::Raw {
-            payload.clear();
-            payload.extend_from_slice(encoded);
-            return Ok(());
+        match coding {
+            Coding::Zstd => {}
+            Coding::Raw => {
+                payload.clear();
+                payload.extend_from_slice(encoded);
+                return Ok(());
+            }
+            Coding::Delta => return Err(CodecError("it needs the chunks that it builds on")),
         }
         let bytes = zstd_safe::get_frame_content_size(encoded)
             .ok()
@@ -223,7 +290,7 @@ mod tests {
             let payload = payload.repeat(repeat);
             let mut codec = Codec::new(Compression::Level(1));
             let mut encoded = b"before".to_vec();
-            let (coding, end) = codec.encode(&payload, &mut encoded, 6).unwrap();
+            let (coding, end) = codec.encode(&payload, &mut encoded, 6, Look::Whole).unwrap();
             let mut decoded = b"what was there".to_vec();
             codec.decode(coding, &encoded[6..end], &mut decoded).unwrap();
             prop_assert_eq!(decoded, payload);

@@ -10,6 +10,7 @@ mod check;
 mod chunker;
 mod condemned;
 mod content;
+mod delta;
 mod error;
 mod format;
 mod frame;

@@ -1,5 +1,7 @@
 //! Packs: header, frames, sealed footer, trailer.
 
+use std::collections::BTreeMap;
+
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use super::id::{ChunkId, ObjectId};
 use super::object::FORMAT_VERSION;
@@ -130,6 +132,8 @@ pub(super) struct Contents {
     /// Of all frames, one after the other.
     pub(super) ids: Vec<ChunkId>,
     pub(super) lengths: Vec<u32>,
+    /// For each delta frame, by its number: what each of its chunks builds on.
+    pub(super) bases: BTreeMap<u32, Vec<ChunkId>>,
 }
 
 impl Contents {
@@ -150,6 +154,11 @@ impl Contents {
         out.extend(frames.iter().flat_map(|frame| frame.chunks.to_le_bytes()));
         out.extend(self.lengths.iter().flat_map(|length| length.to_le_bytes()));
         out.extend(self.ids.iter().flat_map(ChunkId::as_bytes));
+        if !self.bases.is_empty() {
+            out.extend_from_slice(&count(self.bases.len()));
+            out.extend(self.bases.keys().flat_map(|frame| frame.to_le_bytes()));
+            out.extend(self.bases.values().flatten().flat_map(ChunkId::as_bytes));
+        }
         out
     }
 
@@ -160,9 +169,7 @@ impl Contents {
         let frames = u32::from_le_bytes([f0, f1, f2, f3]) as usize;
         let chunks = u32::from_le_bytes([c0, c1, c2, c3]) as usize;
         let needed = frames.checked_mul(6)?.checked_add(chunks.checked_mul(36)?)?;
-        if rest.len() != needed {
-            return None;
-        }
+        let (rest, after) = rest.split_at_checked(needed)?;
         let (sealed, rest) = rest.split_at(4 * frames);
         let (counts, rest) = rest.split_at(2 * frames);
         let (lengths, ids) = rest.split_at(4 * chunks);
@@ -182,7 +189,37 @@ impl Contents {
             lengths.as_chunks::<4>().0.iter().map(|raw| u32::from_le_bytes(*raw)).collect();
         contents.ids =
             ids.as_chunks::<32>().0.iter().map(|raw| ChunkId::from_bytes(*raw)).collect();
+        contents.bases = contents.decode_bases(after)?;
         Some(contents)
+    }
+
+    /// What stands after the ids: nothing, or the bases of the delta frames.
+    fn decode_bases(&self, bytes: &[u8]) -> Option<BTreeMap<u32, Vec<ChunkId>>> {
+        if bytes.is_empty() {
+            return Some(BTreeMap::new());
+        }
+        let (count, rest) = bytes.split_first_chunk::<4>()?;
+        let count = u32::from_le_bytes(*count) as usize;
+        let (numbers, rest) = rest.split_at_checked(count.checked_mul(4)?)?;
+        let (ids, []) = rest.as_chunks::<32>() else { return None };
+        let mut ids = ids.iter().copied().map(ChunkId::from_bytes);
+        let mut bases = BTreeMap::new();
+        for number in numbers.as_chunks::<4>().0 {
+            let number = u32::from_le_bytes(*number);
+            let chunks = usize::from(self.frames.get(number as usize)?.chunks);
+            let of_frame: Vec<_> = ids.by_ref().take(chunks).collect();
+            let is_next = bases.last_key_value().is_none_or(|(last, _)| *last < number);
+            if chunks == 0 || of_frame.len() != chunks || !is_next {
+                return None;
+            }
+            bases.insert(number, of_frame);
+        }
+        (count > 0 && ids.next().is_none()).then_some(bases)
+    }
+
+    /// Every chunk that a chunk of this pack builds on. Whoever keeps the pack keeps them.
+    pub(super) fn all_bases(&self) -> impl Iterator<Item = &ChunkId> {
+        self.bases.values().flatten()
     }
 
     /// For each frame, the number of its first chunk in the pack.
@@ -223,6 +260,7 @@ mod tests {
             ],
             ids: [1, 2, 3].map(|n| ChunkId::from_bytes([n; 32])).to_vec(),
             lengths: vec![10, 20, 30],
+            bases: BTreeMap::new(),
         };
         let bytes = contents.encode();
         assert_eq!(Contents::decode(&bytes), Some(contents.clone()));
@@ -230,6 +268,19 @@ mod tests {
         assert_eq!(places, [(0, 0), (0, 1), (1, 0)]);
         for cut in 0..bytes.len() {
             assert_eq!(Contents::decode(&bytes[..cut]), None);
+        }
+        let based = |frame: u32, bases: &[u8]| {
+            let bases = bases.iter().map(|n| ChunkId::from_bytes([*n; 32])).collect();
+            Contents { bases: BTreeMap::from([(frame, bases)]), ..contents.clone() }
+        };
+        let with_bases = based(0, &[7, 8]);
+        let bytes_with_bases = with_bases.encode();
+        assert_eq!(Contents::decode(&bytes_with_bases), Some(with_bases));
+        for cut in (0..bytes_with_bases.len()).filter(|cut| *cut != bytes.len()) {
+            assert_eq!(Contents::decode(&bytes_with_bases[..cut]), None, "{cut} bytes");
+        }
+        for wrong in [based(0, &[7]), based(1, &[7, 8]), based(2, &[7]), based(1, &[])] {
+            assert_eq!(Contents::decode(&wrong.encode()), None);
         }
         let mut hostile = bytes;
         hostile[..8].fill(0xff);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backend::{Freshness, Range};
 use super::content::{List, Piece, Stored};
+use super::delta::{self, Head};
 use super::error::RepositoryError;
 use super::frame::{Coding, FRAME_HEADER_BYTES, FrameHeader, Payload};
 use super::id::{ChunkId, ObjectId};
@@ -38,6 +39,18 @@ struct Kept {
 /// Enough for every thread to sit in a frame of each class, and for path order to hit again.
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
+impl Frame {
+    /// The bytes of a chunk, not compared with its id.
+    pub(super) fn chunk(&self, number: u16) -> Option<&[u8]> {
+        self.payload.chunk(usize::from(number))
+    }
+
+    /// The chunk that this one builds on; none in a frame that stands alone.
+    pub(super) fn base(&self, number: u16) -> Option<&ChunkId> {
+        self.payload.base(usize::from(number))
+    }
+}
+
 impl FrameCache {
     fn get(&self, key: (ObjectId, u32)) -> Option<Arc<Frame>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,17 +82,27 @@ impl Inner {
         &self,
         pack: PackRef,
         number: u32,
-        (offset, sealed_bytes): (u32, u32),
+        at: (u32, u32),
         freshness: Freshness,
     ) -> Result<Payload, RepositoryError> {
-        let name = pack.id.to_string();
+        let raw = self.read_raw(pack, at, freshness)?;
+        self.open_frame(pack, number, &raw).map_err(|what| damaged_frame(&pack.id, number, what))
+    }
+
+    /// The header and the sealed bytes of the frame at `offset` of a pack.
+    fn read_raw(
+        &self,
+        pack: PackRef,
+        (offset, sealed_bytes): (u32, u32),
+        freshness: Freshness,
+    ) -> Result<Vec<u8>, RepositoryError> {
         let range = Range::Part {
             offset: u64::from(offset),
             bytes: FRAME_HEADER_BYTES + sealed_bytes as usize,
         };
         let mut raw = Vec::new();
-        self.backend.read(ObjectKind::Pack, &name, range, freshness, &mut raw)?;
-        self.open_frame(pack, number, &raw).map_err(|what| damaged_frame(&pack.id, number, what))
+        self.backend.read(ObjectKind::Pack, &pack.id.to_string(), range, freshness, &mut raw)?;
+        Ok(raw)
     }
 
     /// Opens and decodes a frame whose header and sealed bytes are `raw`.
@@ -89,16 +112,17 @@ impl Inner {
         number: u32,
         raw: &[u8],
     ) -> Result<Payload, &'static str> {
-        self.open_encoded(pack, number, raw).map(|(_, _, payload)| payload)
+        let (coding, encoded) = self.unseal(pack, number, raw)?;
+        self.decode(coding, &encoded)
     }
 
-    /// The same, with what was inside the seal and how it was coded.
-    pub(super) fn open_encoded(
+    /// Opens a frame: how its payload is coded, and the coded bytes.
+    pub(super) fn unseal(
         &self,
         pack: PackRef,
         number: u32,
         raw: &[u8],
-    ) -> Result<(Coding, Vec<u8>, Payload), &'static str> {
+    ) -> Result<(Coding, Vec<u8>), &'static str> {
         let (head, sealed) =
             raw.split_first_chunk::<FRAME_HEADER_BYTES>().ok_or("it is too short")?;
         let header = FrameHeader::decode(head).ok_or("its header is not a frame's")?;
@@ -116,12 +140,92 @@ impl Inner {
         self.sealer(ObjectKind::Pack, &pack.id)
             .open(Turn::Frame(number), &clear, sealed, &mut encoded)
             .map_err(|_| "its seal does not open")?;
+        Ok((header.coding, encoded))
+    }
+
+    /// Decodes what was inside the seal.
+    pub(super) fn decode(&self, coding: Coding, encoded: &[u8]) -> Result<Payload, &'static str> {
+        if coding == Coding::Delta { self.undelta(encoded) } else { self.plain(coding, encoded) }
+    }
+
+    /// Decodes what needs no other frame.
+    fn plain(&self, coding: Coding, encoded: &[u8]) -> Result<Payload, &'static str> {
         let mut codec = self.codec();
         let mut payload = Vec::new();
-        codec.decode(header.coding, &encoded, &mut payload).map_err(|error| error.0)?;
+        codec.decode(coding, encoded, &mut payload).map_err(|error| error.0)?;
         self.keep_codec(codec);
-        let payload = Payload::parse(payload).ok_or("its table does not fit its data")?;
-        Ok((header.coding, encoded, payload))
+        Payload::parse(payload).ok_or("its table does not fit its data")
+    }
+
+    /// Decodes a delta frame, after its bases.
+    fn undelta(&self, encoded: &[u8]) -> Result<Payload, &'static str> {
+        let (head, stream) = Head::decode(encoded).ok_or("its head does not add up")?;
+        let mut prefix = Vec::new();
+        for base in head.bases_once() {
+            let found = self.standing(&base, &|_| true);
+            let (frame, place) = found.ok().flatten().ok_or("what it builds on cannot be read")?;
+            let plain = frame.chunk(place.chunk);
+            prefix.extend_from_slice(plain.ok_or("what it builds on is not in its place")?);
+        }
+        let bytes = head.data_bytes().ok_or("its head does not add up")?;
+        let data = delta::decode(&prefix, stream, bytes).map_err(|error| error.0)?;
+        Payload::of_delta(data, head).ok_or("its head does not add up")
+    }
+
+    /// A frame that stands alone and holds the chunk, in a pack that may be used; none if there is
+    /// none that can be read. It never opens a delta frame, so nothing recurses.
+    pub(super) fn standing(
+        &self,
+        id: &ChunkId,
+        may_use: &dyn Fn(&ObjectId) -> bool,
+    ) -> Result<Option<(Arc<Frame>, Place)>, RepositoryError> {
+        let index = self.index()?;
+        for place in index.places(id).map_err(|error| self.index_error(error))? {
+            let pack = index.packs[place.pack as usize];
+            if !may_use(&pack.id) {
+                continue;
+            }
+            if let Ok(Some(frame)) = self.frame_alone(pack, &place) {
+                return Ok(Some((frame, place)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The frame at `place`, unless it is a delta frame.
+    fn frame_alone(
+        &self,
+        pack: PackRef,
+        place: &Place,
+    ) -> Result<Option<Arc<Frame>>, RepositoryError> {
+        let key = (pack.id, place.frame);
+        if let Some(frame) = self.frames.get(key) {
+            return Ok(frame.payload.stands_alone().then_some(frame));
+        }
+        let raw = self.read_raw(pack, (place.offset, place.sealed_bytes), Freshness::Cached)?;
+        let wrong = |what| damaged_frame(&pack.id, place.frame, what);
+        let (coding, encoded) = self.unseal(pack, place.frame, &raw).map_err(wrong)?;
+        if coding == Coding::Delta {
+            return Ok(None);
+        }
+        let payload = self.plain(coding, &encoded).map_err(wrong)?;
+        let frame = Arc::new(Frame { pack: pack.id, number: place.frame, payload });
+        self.frames.keep(key, &frame);
+        Ok(Some(frame))
+    }
+
+    /// The frame at `place`, decoded once for all who ask soon.
+    pub(super) fn frame(&self, place: &Place) -> Result<Arc<Frame>, RepositoryError> {
+        let pack = self.index()?.packs[place.pack as usize];
+        let key = (pack.id, place.frame);
+        if let Some(frame) = self.frames.get(key) {
+            return Ok(frame);
+        }
+        let at = (place.offset, place.sealed_bytes);
+        let payload = self.read_frame(pack, place.frame, at, Freshness::Cached)?;
+        let frame = Arc::new(Frame { pack: pack.id, number: place.frame, payload });
+        self.frames.keep(key, &frame);
+        Ok(frame)
     }
 }
 
@@ -135,16 +239,7 @@ pub(super) fn damaged_frame(pack: &ObjectId, number: u32, what: &str) -> Reposit
 impl Repository {
     /// The frame at `place`, decoded once for all who ask soon.
     pub fn frame(&self, place: &Place) -> Result<Arc<Frame>, RepositoryError> {
-        let pack = self.inner.index()?.packs[place.pack as usize];
-        let key = (pack.id, place.frame);
-        if let Some(frame) = self.inner.frames.get(key) {
-            return Ok(frame);
-        }
-        let at = (place.offset, place.sealed_bytes);
-        let payload = self.inner.read_frame(pack, place.frame, at, Freshness::Cached)?;
-        let frame = Arc::new(Frame { pack: pack.id, number: place.frame, payload });
-        self.inner.frames.keep(key, &frame);
-        Ok(frame)
+        self.inner.frame(place)
     }
 
     /// The chunk of `frame` at `place`, after comparing it with `id`.

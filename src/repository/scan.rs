@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::backend::{Freshness, Range};
+use super::delta::Head;
 use super::error::RepositoryError;
 use super::format::FRAME_BYTES_MAX;
-use super::frame::{FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, Payload};
+use super::frame::{Coding, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader};
 use super::id::ObjectId;
 use super::index::PackRef;
 use super::object::ObjectKind;
@@ -25,7 +26,7 @@ pub(super) struct Scanned {
 
 impl Inner {
     /// Makes out what it can of a pack. Only sound frames count: each is opened, and its chunks
-    /// are hashed to learn their ids.
+    /// are hashed to learn their ids, but for those of delta frames.
     pub(super) fn scan(&self, id: &ObjectId) -> Result<Scanned, RepositoryError> {
         let kind = ObjectKind::Pack;
         let name = id.to_string();
@@ -60,32 +61,49 @@ impl Inner {
             if end > bytes.len() || header.ordinal < next {
                 continue;
             }
-            if let Ok(payload) = self.open_frame(pack, header.ordinal, &bytes[start..end]) {
-                self.enter(&mut scanned, header, start, &payload);
+            if let Some(head) = self.names_in(pack, header.ordinal, &bytes[start..end]) {
+                enter(&mut scanned, header, start, head);
                 at = end;
             }
         }
         scanned
     }
 
-    fn enter(&self, scanned: &mut Scanned, header: FrameHeader, start: usize, payload: &Payload) {
-        let Ok(offset) = u32::try_from(start) else { return };
-        let contents = &mut scanned.contents;
-        // Frames before it that were passed over keep their numbers, without chunks.
-        let nothing = FramePlace { offset, sealed_bytes: 0, chunks: 0 };
-        contents.frames.resize(header.ordinal as usize, nothing);
+    /// What a frame holds, if it is sound. A delta frame says it itself: what it builds on may lie
+    /// in packs that no index knows yet.
+    fn names_in(&self, pack: PackRef, number: u32, raw: &[u8]) -> Option<Head> {
+        let (coding, encoded) = self.unseal(pack, number, raw).ok()?;
+        if coding == Coding::Delta {
+            return Head::decode(&encoded).map(|(head, _)| head);
+        }
+        let payload = self.decode(coding, &encoded).ok()?;
+        let mut head = Head::default();
         for number in 0..payload.chunks() {
             let plain = payload.chunk(number).unwrap_or_default();
-            contents.ids.push(self.hash(plain));
-            contents.lengths.push(u32::try_from(plain.len()).expect("a payload is bounded"));
+            head.ids.push(self.hash(plain));
+            head.lengths.push(u32::try_from(plain.len()).expect("a payload is bounded"));
         }
-        contents.frames.push(FramePlace {
-            offset,
-            sealed_bytes: header.sealed_bytes,
-            chunks: u16::try_from(payload.chunks()).expect("its table counts them in 16 bits"),
-        });
-        scanned.sound.insert(header.ordinal);
+        Some(head)
     }
+}
+
+fn enter(scanned: &mut Scanned, header: FrameHeader, start: usize, head: Head) {
+    let Ok(offset) = u32::try_from(start) else { return };
+    let contents = &mut scanned.contents;
+    // Frames before it that were passed over keep their numbers, without chunks.
+    let nothing = FramePlace { offset, sealed_bytes: 0, chunks: 0 };
+    contents.frames.resize(header.ordinal as usize, nothing);
+    contents.frames.push(FramePlace {
+        offset,
+        sealed_bytes: header.sealed_bytes,
+        chunks: u16::try_from(head.ids.len()).expect("a frame counts its chunks in 16 bits"),
+    });
+    contents.ids.extend(head.ids);
+    contents.lengths.extend(head.lengths);
+    if !head.bases.is_empty() {
+        contents.bases.insert(header.ordinal, head.bases);
+    }
+    scanned.sound.insert(header.ordinal);
 }
 
 /// Where the next thing begins that looks like a frame.

@@ -197,9 +197,11 @@ struct Inner {
 }
 
 impl Inner {
-    fn append(&mut self, key: &[u8], raw: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(raw.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        self.out.write_all(raw)?;
+    fn append(&mut self, key: &[u8], head: &[u8], leaf: &[u8]) -> io::Result<()> {
+        let length = u32::try_from(head.len() + leaf.len());
+        let length = length.map_err(|_| io::ErrorKind::FileTooLarge)?;
+        self.out.write_all(head)?;
+        self.out.write_all(leaf)?;
         self.places.push(Place { hash: hash_of(key), offset: self.offset, length });
         self.offset += u64::from(length);
         Ok(())
@@ -215,10 +217,10 @@ impl StatCacheWriter {
 
     /// Adds the block of one directory. If that fails, [`Self::finish`] says so.
     pub fn add(&self, key: &[u8], object: &ChunkId, entries: &[Entry], marks: &[Mark]) {
-        let raw = encode_block(key, object, entries, marks);
+        let (head, leaf) = encode_block(key, object, entries, marks);
         let mut inner = self.inner.lock().expect("no holder of this lock panics");
         if inner.failed.is_none() {
-            inner.failed = inner.append(key, &raw).err();
+            inner.failed = inner.append(key, &head, &leaf).err();
         }
     }
 
@@ -310,8 +312,15 @@ fn hash_of(key: &[u8]) -> u64 {
     u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }
 
-fn encode_block(key: &[u8], object: &ChunkId, entries: &[Entry], marks: &[Mark]) -> Vec<u8> {
-    let mut out = Writer(vec![0; 8]);
+/// A block in two parts: what is large is not copied together.
+fn encode_block(
+    key: &[u8],
+    object: &ChunkId,
+    entries: &[Entry],
+    marks: &[Mark],
+) -> (Vec<u8>, Vec<u8>) {
+    let mut out = Writer(Vec::with_capacity(64 + key.len() + MARK_BYTES * marks.len()));
+    out.raw(&[0; 8]);
     out.bytes(key);
     out.raw(object.as_bytes());
     out.count(marks.len());
@@ -325,10 +334,11 @@ fn encode_block(key: &[u8], object: &ChunkId, entries: &[Entry], marks: &[Mark])
         out.raw(&mark.links.to_le_bytes());
         out.byte(mark.is_racy.into());
     }
-    out.raw(&manifest::encode_leaf(entries));
-    let checksum = hash_of(&out.0[8..]).to_le_bytes();
-    out.0[..8].copy_from_slice(&checksum);
-    out.0
+    let leaf = manifest::encode_leaf(entries);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&out.0[8..]).update(&leaf);
+    out.0[..8].copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    (out.0, leaf)
 }
 
 /// `None` if it is the block of another key.

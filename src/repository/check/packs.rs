@@ -90,6 +90,27 @@ impl Inner {
         Ok(packs)
     }
 
+    /// What the chunks of a pack build on must be stored too.
+    fn check_bases(
+        &self,
+        whole: &WholePack,
+        report: &mut CheckReport,
+    ) -> Result<(), RepositoryError> {
+        if whole.contents.bases.is_empty() {
+            return Ok(());
+        }
+        let index = self.index()?;
+        for base in whole.contents.all_bases() {
+            let known = index.pack_of(base).map_err(|error| self.index_error(error))?;
+            if known.is_none() {
+                let pack = ObjectKind::Pack.named(&whole.pack.id.to_string());
+                report.damage(pack, format!("it builds on chunk {base}, which is in no index"));
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn lengths(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, u64)>, RepositoryError> {
         let length = |id: &ObjectId| {
             let bytes = self.backend.stat(ObjectKind::Pack, &id.to_string())?;
@@ -122,6 +143,7 @@ impl Inner {
             report.packs += 1;
             match found {
                 Ok(whole) => {
+                    self.check_bases(&whole, report)?;
                     report.chunks += whole.contents.ids.len() as u64;
                     report.pack_bytes += whole.bytes;
                     packs.sums.insert(id, Sum::of(&whole.contents));

@@ -104,8 +104,8 @@ impl<'a> Copier<'a> {
         self.inner.backend.read(ObjectKind::Pack, &name, range, Freshness::Cached, &mut raw)?;
         self.monitor.count(Counter::BytesRead, bytes as u64);
         let damaged = |what: &str| damaged_frame(&whole.pack.id, number, what);
-        let (coding, encoded, payload) =
-            self.inner.open_encoded(whole.pack, number, &raw).map_err(damaged)?;
+        let (coding, encoded) = self.inner.unseal(whole.pack, number, &raw).map_err(damaged)?;
+        let payload = self.inner.decode(coding, &encoded).map_err(damaged)?;
         if payload.chunks() != ids.len() {
             return Err(damaged("it holds another number of chunks"));
         }
@@ -116,16 +116,19 @@ impl<'a> Copier<'a> {
             }
         }
         let class = whole.pack.class;
+        // What is needed of a delta frame has all of its bases marked: it stays a delta.
+        let bases = whole.contents.bases.get(&number).map_or(&[][..], Vec::as_slice);
         let is_full = payload.memory_bytes() >= self.inner.config.sizes.frame_bytes as usize / 2;
         let hot = fates[0] == Some(Kept::Hot);
         if is_full && fates.iter().all(|fate| *fate == fates[0]) {
-            let copied = CopiedFrame { coding, encoded: &encoded, ids, lengths };
+            let copied = CopiedFrame { coding, encoded: &encoded, ids, lengths, bases };
             return self.bundle(hand, class, hot).copy_frame(&copied);
         }
         for (chunk, (id, fate)) in ids.iter().zip(&fates).enumerate() {
             if let Some(fate) = fate {
                 let plain = payload.chunk(chunk).unwrap_or_default();
-                self.bundle(hand, class, *fate == Kept::Hot).put_again(id, plain)?;
+                let bundle = self.bundle(hand, class, *fate == Kept::Hot);
+                bundle.put_again(id, plain, bases.get(chunk))?;
             }
         }
         Ok(())

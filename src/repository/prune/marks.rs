@@ -28,6 +28,8 @@ pub(super) struct Marks {
     pub(super) index: Arc<Index>,
     kept: Vec<Bits>,
     hot: Vec<Bits>,
+    /// Which frames need others to be read.
+    deltas: Vec<Bits>,
     /// For each pack, the number of the table that says what it holds.
     owners: Vec<u32>,
     /// For each pack, whether a keeper should rather be elsewhere.
@@ -70,6 +72,7 @@ impl Marks {
         Ok(Self {
             kept: bits(),
             hot: bits(),
+            deltas: index.segments.iter().map(|one| Bits::new(one.table.frames())).collect(),
             owners: owners(&index)?,
             avoided: packs.iter().map(|pack| avoided.contains(&pack.id)).collect(),
             is_there: packs.iter().map(|pack| listed.contains(&pack.id)).collect(),
@@ -79,12 +82,27 @@ impl Marks {
         })
     }
 
+    /// Notes a frame that needs others to be read.
+    pub(super) fn note_delta(&mut self, pack: u32, frame: u32) {
+        let number = self.owners[pack as usize] as usize;
+        let segment = &self.index.segments[number];
+        let of_table = segment.packs.iter().position(|one| *one == pack);
+        let of_table = of_table.and_then(|pack| u32::try_from(pack).ok());
+        let frame = of_table.and_then(|pack| segment.table.frame_number(pack, frame));
+        if let Some(frame) = frame {
+            self.deltas[number].set(frame);
+        }
+    }
+
     /// Marks a chunk as needed; `hot` says that it is by one of the newest snapshots.
+    ///
+    /// A copy in a frame that stands alone is its keeper before any other: it may be built on.
     pub(super) fn mark(&mut self, id: &ChunkId, hot: bool) -> io::Result<Marked> {
-        let mut keeper: Option<(bool, usize, usize, u32)> = None;
+        let mut keeper: Option<(bool, bool, usize, usize, u32)> = None;
         for (number, segment) in self.index.segments.iter().enumerate() {
             for row_number in segment.table.numbers(id)? {
-                let pack = segment.packs[segment.table.row(row_number)?.pack as usize];
+                let row = segment.table.row(row_number)?;
+                let pack = segment.packs[row.pack as usize];
                 let is_owner = self.owners[pack as usize] as usize == number;
                 if !is_owner || !self.is_there[pack as usize] {
                     continue;
@@ -92,13 +110,16 @@ impl Marks {
                 if self.kept[number].get(row_number) {
                     return Ok(Marked::Known);
                 }
-                let found = (self.avoided[pack as usize], number, row_number, pack);
+                let frame = segment.table.frame_number(row.pack, row.frame);
+                let frame = frame.ok_or(io::ErrorKind::InvalidData)?;
+                let is_delta = self.deltas[number].get(frame);
+                let found = (is_delta, self.avoided[pack as usize], number, row_number, pack);
                 if keeper.is_none_or(|best| found < best) {
                     keeper = Some(found);
                 }
             }
         }
-        let Some((_, number, row, pack)) = keeper else { return Ok(Marked::Missing) };
+        let Some((_, _, number, row, pack)) = keeper else { return Ok(Marked::Missing) };
         self.kept[number].set(row);
         if hot {
             self.hot[number].set(row);

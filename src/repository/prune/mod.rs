@@ -12,18 +12,23 @@
 //! A condemned pack is never taken back: what of it is needed after all is copied, and it goes. So
 //! a prune that was stopped for long and wakes up deletes nothing that another has come to rely on.
 
+mod bases;
 mod choose;
 mod copy;
 mod marks;
+mod plan;
 mod purge;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use bases::Builders;
 pub use choose::Thrift;
 use choose::{PackTally, Why, choose};
 use copy::Copier;
 use marks::{Marked, Marks};
+pub use plan::PrunePlan;
+use plan::planned;
 
 use super::condemned::{self, Condemned, GivenUp};
 use super::error::RepositoryError;
@@ -44,37 +49,6 @@ pub enum PruneMode {
     DryRun,
     /// Do it.
     Write,
-}
-
-/// What a prune is about to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PrunePlan {
-    /// Packs there are.
-    pub packs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Chunks in them.
-    pub chunks: u64,
-    /// Of these, chunks that are needed.
-    pub kept_chunks: u64,
-    /// Packs in which nothing is needed.
-    pub unneeded_packs: u64,
-    /// Their bytes.
-    pub unneeded_bytes: u64,
-    /// Packs whose needed part is written anew, because much of them is not needed.
-    pub sparse_packs: u64,
-    /// The same, because the newest snapshots are scattered in them.
-    pub scattered_packs: u64,
-    /// The same, because they are small.
-    pub small_packs: u64,
-    /// The same, because an earlier prune condemned them.
-    pub condemned_packs: u64,
-    /// Bytes of the packs that are written anew.
-    pub rewritten_bytes: u64,
-    /// What will be free then, roughly.
-    pub freed_bytes: u64,
-    /// Packs that an earlier prune condemned and that somebody may still rely on.
-    pub awaited_packs: u64,
 }
 
 /// What a prune did.
@@ -111,6 +85,7 @@ pub struct Pruner<'a> {
     /// Packs that no segment names.
     unindexed: Vec<ObjectId>,
     marks: Option<Marks>,
+    builders: Builders,
     /// The chosen packs of which something is needed, by their number in the index.
     rewritten: Vec<u32>,
     given_up: GivenUp,
@@ -144,6 +119,7 @@ impl Repository {
             sizes: HashMap::new(),
             unindexed: Vec::new(),
             marks: None,
+            builders: Builders::default(),
             rewritten: Vec::new(),
             given_up: GivenUp::default(),
             pruned: Pruned::default(),
@@ -197,7 +173,9 @@ impl Pruner<'_> {
         let records = self.ready.iter().chain(&self.awaited).chain(&self.own);
         let avoided: HashSet<ObjectId> = records.flat_map(|one| one.packs.clone()).collect();
         let marks = Marks::new(index, &listed, &avoided);
-        self.marks = Some(marks.map_err(|error| inner.index_error(error))?);
+        let mut marks = marks.map_err(|error| inner.index_error(error))?;
+        self.builders = Builders::find(inner, listed.into_iter(), &mut marks)?;
+        self.marks = Some(marks);
         Ok(())
     }
 
@@ -215,14 +193,8 @@ impl Pruner<'_> {
     /// Chooses packs by what was marked.
     pub fn plan(&mut self, thrift: &Thrift) -> Result<PrunePlan, RepositoryError> {
         let inner = &self.repository.inner;
-        let marks = marks_of(&mut self.marks);
-        let mut tallies = marks.tally().map_err(|error| inner.index_error(error))?;
-        for tally in &mut tallies {
-            let Some(id) = &tally.id else { continue };
-            tally.stored_bytes = self.sizes.get(id).copied().unwrap_or(0);
-            tally.is_awaited = condemn(&self.awaited, id);
-            tally.is_forced = !tally.is_awaited && condemn(&self.ready, id);
-        }
+        self.builders.mark_needed(inner, marks_of(&mut self.marks))?;
+        let mut tallies = self.tallies()?;
         let sizes = inner.config.sizes;
         let small = |class: PackClass| {
             u64::from(match class {
@@ -230,7 +202,19 @@ impl Pruner<'_> {
                 PackClass::Metadata => sizes.metadata_pack_bytes,
             }) / 8
         };
-        let chosen = choose(&tallies, thrift, &small);
+        let mut chosen = choose(&tallies, thrift, &small);
+        let going: HashSet<ObjectId> =
+            chosen.iter().filter_map(|(number, _)| tallies[*number].id).collect();
+        let litter = self.litter();
+        let going = going.into_iter().chain(litter.iter().copied()).collect();
+        if self.builders.mark_staying(inner, marks_of(&mut self.marks), &going)? {
+            tallies = self.tallies()?;
+            for (number, why) in &mut chosen {
+                if *why == Why::Unneeded && tallies[*number].kept_chunks > 0 {
+                    *why = Why::Sparse;
+                }
+            }
+        }
         let mut plan = planned(&tallies, &chosen);
         self.rewritten.clear();
         self.given_up = GivenUp::default();
@@ -244,21 +228,42 @@ impl Pruner<'_> {
                 self.given_up.packs.extend(tally.id);
             }
         }
+        let marks = marks_of(&mut self.marks);
         self.rewritten.sort_by_key(|pack| marks.first_needed(*pack));
-        let is_new = |id: &&ObjectId| !condemn(&self.awaited, id) && !condemn(&self.ready, id);
-        // Whoever is at work may be about to name them in the index.
-        let may_be_litter = self.is_alone || self.writer.is_none();
-        for id in self.unindexed.iter().filter(|id| may_be_litter && is_new(id)) {
-            let bytes = self.sizes.get(id).copied().unwrap_or(0);
+        for id in litter {
+            let bytes = self.sizes.get(&id).copied().unwrap_or(0);
             plan.unneeded_packs += 1;
             plan.unneeded_bytes += bytes;
             plan.freed_bytes += bytes;
-            self.given_up.packs.push(*id);
+            self.given_up.packs.push(id);
         }
         plan.packs = self.sizes.len() as u64;
         plan.bytes = self.sizes.values().sum();
         reach(CrashPoint::PruneMarked);
         Ok(plan)
+    }
+
+    fn tallies(&self) -> Result<Vec<PackTally>, RepositoryError> {
+        let inner = &self.repository.inner;
+        let marks = self.marks.as_ref().expect("marks were made before");
+        let mut tallies = marks.tally().map_err(|error| inner.index_error(error))?;
+        for tally in &mut tallies {
+            let Some(id) = &tally.id else { continue };
+            tally.stored_bytes = self.sizes.get(id).copied().unwrap_or(0);
+            tally.is_awaited = condemn(&self.awaited, id);
+            tally.is_forced = !tally.is_awaited && condemn(&self.ready, id);
+        }
+        Ok(tallies)
+    }
+
+    /// Packs that no segment names and that nobody is about to name in one.
+    fn litter(&self) -> Vec<ObjectId> {
+        // Whoever is at work may be.
+        if !self.is_alone && self.writer.is_some() {
+            return Vec::new();
+        }
+        let is_new = |id: &&ObjectId| !condemn(&self.awaited, id) && !condemn(&self.ready, id);
+        self.unindexed.iter().filter(is_new).copied().collect()
     }
 
     /// Writes anew what is needed of the chosen packs, then condemns them, and the snapshots that
@@ -316,6 +321,9 @@ impl Pruner<'_> {
     pub fn rescue(&mut self, monitor: &dyn Monitor) -> Result<(), RepositoryError> {
         let inner = &self.repository.inner;
         let marks = marks_of(&mut self.marks);
+        self.builders.mark_needed(inner, marks)?;
+        let going = self.ready.iter().flat_map(|record| record.packs.iter().copied()).collect();
+        self.builders.mark_staying(inner, marks, &going)?;
         let tallies = marks.tally().map_err(|error| inner.index_error(error))?;
         let is_condemned = |id: &ObjectId| condemn(&self.ready, id);
         self.rewritten = (0_u32..)
@@ -361,31 +369,4 @@ fn marks_of(marks: &mut Option<Marks>) -> &mut Marks {
 /// A dry run has nothing to write with.
 fn writer_of<'w, 'a>(writer: Option<&'w Writer<'a>>) -> Result<&'w Writer<'a>, RepositoryError> {
     writer.ok_or_else(|| RepositoryError::RunFailed { what: "it is a dry run".to_owned() })
-}
-
-fn planned(tallies: &[PackTally], chosen: &[(usize, Why)]) -> PrunePlan {
-    let mut plan = PrunePlan {
-        chunks: tallies.iter().map(|one| one.chunks).sum(),
-        kept_chunks: tallies.iter().map(|one| one.kept_chunks).sum(),
-        awaited_packs: tallies.iter().filter(|one| one.is_awaited).count() as u64,
-        ..PrunePlan::default()
-    };
-    for (number, why) in chosen {
-        let tally = &tallies[*number];
-        match why {
-            Why::Unneeded => plan.unneeded_packs += u64::from(tally.stored_bytes > 0),
-            Why::Condemned => plan.condemned_packs += 1,
-            Why::Sparse => plan.sparse_packs += 1,
-            Why::Scattered => plan.scattered_packs += 1,
-            Why::Small => plan.small_packs += 1,
-        }
-        if *why == Why::Unneeded {
-            plan.unneeded_bytes += tally.stored_bytes;
-            plan.freed_bytes += tally.stored_bytes;
-        } else {
-            plan.rewritten_bytes += tally.stored_bytes;
-            plan.freed_bytes += tally.dead_stored();
-        }
-    }
-    plan
 }

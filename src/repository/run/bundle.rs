@@ -3,18 +3,20 @@
 use std::io::Read;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::thread;
 
-use super::open_pack::OpenPack;
-use super::state::{Buffers, Scratch};
-use super::writer::{VerifyWrites, Writer};
+use super::copied::CopiedFrame;
+use super::helpers::Helpers;
+use super::made::{Made, cannot_compress};
+use super::open_pack::Chunks;
+use super::state::Buffers;
+use super::writer::Writer;
 use crate::repository::content::{Extent, Sink, Stored, take_apart};
 use crate::repository::error::RepositoryError;
 use crate::repository::format::{CHUNK_BYTES_MAX, FRAME_CHUNKS_MAX};
-use crate::repository::frame::{Codec, Coding, FRAME_HEADER_BYTES, FrameHeader, append_table};
+use crate::repository::frame::{FRAME_HEADER_BYTES, Look, append_table};
 use crate::repository::id::ChunkId;
-use crate::repository::pack::{self, PackClass};
-use crate::repository::reading::damaged_frame;
-use crate::repository::seal::{TAG_BYTES, Turn};
+use crate::repository::pack::PackClass;
 
 /// One worker's bundle. Chunks put one after the other lie beside each other.
 ///
@@ -35,9 +37,19 @@ impl<'w> Bundle<'w> {
 
     /// Stores a chunk, unless it is stored already; its id.
     pub fn put(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
-        let mut feed =
-            Feed { writer: self.writer, class: self.class, buffers: buffers_of(&mut self.buffers) };
-        feed.put(plain)
+        self.put_after(plain, None)
+    }
+
+    /// The same for a chunk that took the place of another one, if that is known: what both have
+    /// in common is then not stored again.
+    pub fn put_after(
+        &mut self,
+        plain: &[u8],
+        before: Option<&ChunkId>,
+    ) -> Result<ChunkId, RepositoryError> {
+        let buffers = buffers_of(&mut self.buffers);
+        let mut feed = Feed::new(self.writer, self.class, buffers);
+        feed.put(plain, before)
     }
 
     /// Reads content once and stores its pieces; where they are, and how many bytes there were.
@@ -49,23 +61,45 @@ impl<'w> Bundle<'w> {
         reader: &mut dyn Read,
         extent: Extent,
     ) -> Result<(Stored, u64), RepositoryError> {
-        let buffers = buffers_of(&mut self.buffers);
-        let mut window = std::mem::take(&mut buffers.window);
-        let chunker = &self.writer.run.inner.chunker;
-        let mut feed = Feed { writer: self.writer, class: self.class, buffers };
-        let taken = take_apart(chunker, reader, extent, &mut window, &mut feed);
-        feed.buffers.window = window;
-        taken
+        self.put_content_after(reader, extent, None)
     }
 
-    /// Stores a chunk that the repository has, once more: its other copy is about to go.
+    /// The same for content that took the place of other content, if that is known.
+    pub fn put_content_after(
+        &mut self,
+        reader: &mut dyn Read,
+        extent: Extent,
+        before: Option<&Stored>,
+    ) -> Result<(Stored, u64), RepositoryError> {
+        // What changed in a large file is cut out by its chunks already.
+        let base = match before {
+            Some(Stored::Chunk(id)) => Some(*id),
+            _ => None,
+        };
+        let (writer, class) = (self.writer, self.class);
+        let buffers = buffers_of(&mut self.buffers);
+        let mut window = std::mem::take(&mut buffers.window);
+        let chunker = &writer.run.inner.chunker;
+        thread::scope(|scope| {
+            let helpers = Helpers::start(writer, class, extent, scope);
+            let mut feed = Feed { base, helpers, ..Feed::new(writer, class, buffers) };
+            let taken = take_apart(chunker, reader, extent, &mut window, &mut feed);
+            feed.buffers.window = window;
+            taken
+        })
+    }
+
+    /// Stores a chunk that the repository has, once more: its other copy is about to go. One that
+    /// builds on another may go on doing so; one that stands alone does again, for others may build
+    /// on it.
     pub(in crate::repository) fn put_again(
         &mut self,
         id: &ChunkId,
         plain: &[u8],
+        base: Option<&ChunkId>,
     ) -> Result<(), RepositoryError> {
         let buffers = buffers_of(&mut self.buffers);
-        Feed { writer: self.writer, class: self.class, buffers }.put_again(*id, plain)
+        Feed::new(self.writer, self.class, buffers).put_again(*id, plain, base)
     }
 
     /// Stores a whole frame once more, compressed as it is.
@@ -74,14 +108,13 @@ impl<'w> Bundle<'w> {
         frame: &CopiedFrame<'_>,
     ) -> Result<(), RepositoryError> {
         let buffers = buffers_of(&mut self.buffers);
-        Feed { writer: self.writer, class: self.class, buffers }.copy_frame(frame)
+        self.writer.copy_frame(self.class, frame, &mut buffers.scratch)
     }
 
     /// Hands over what is left.
     pub fn finish(mut self) -> Result<(), RepositoryError> {
         let mut buffers = self.buffers.take().expect("a bundle is finished once");
-        let flushed =
-            Feed { writer: self.writer, class: self.class, buffers: &mut buffers }.flush();
+        let flushed = Feed::new(self.writer, self.class, &mut buffers).flush();
         if flushed.is_ok() {
             self.writer.run.keep_buffers(buffers);
         }
@@ -92,30 +125,39 @@ impl<'w> Bundle<'w> {
 impl Drop for Bundle<'_> {
     fn drop(&mut self) {
         if let Some(mut buffers) = self.buffers.take() {
-            if buffers.ids.is_empty() {
+            if buffers.ids.is_empty() && buffers.delta.head.ids.is_empty() {
                 self.writer.run.keep_buffers(buffers);
             } else {
                 buffers.ids.clear();
+                buffers.delta.clear();
                 self.writer.run.fail_for("a bundle was abandoned".to_owned());
             }
         }
     }
 }
 
+/// So few chunks fill a frame only where they come from large files, which are of one kind
+/// throughout; a bundle of small files is looked at as a whole.
+const FEW_CHUNKS: usize = 8;
+
 fn buffers_of(buffers: &mut Option<Buffers>) -> &mut Buffers {
     buffers.as_mut().expect("a bundle has its buffers until it is finished")
 }
 
 /// A bundle at work: what it is fed goes into its buffers, and from there into a pack.
-struct Feed<'b> {
-    writer: &'b Writer<'b>,
-    class: PackClass,
-    buffers: &'b mut Buffers,
+pub(super) struct Feed<'b> {
+    pub(super) writer: &'b Writer<'b>,
+    pub(super) class: PackClass,
+    pub(super) buffers: &'b mut Buffers,
+    /// The chunk that the first one of this content took the place of.
+    base: Option<ChunkId>,
+    helpers: Option<Helpers>,
 }
 
 impl Sink for Feed<'_> {
     fn chunk(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
-        self.put(plain)
+        let base = self.base.take();
+        self.put(plain, base.as_ref())
     }
 
     fn list(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
@@ -128,7 +170,7 @@ impl Writer<'_> {
     fn put_list(&self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
         let mut lists = self.run.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let buffers = lists.get_or_insert_with(|| self.run.buffers());
-        Feed { writer: self, class: PackClass::Metadata, buffers }.put(plain)
+        Feed::new(self, PackClass::Metadata, buffers).put(plain, None)
     }
 
     /// Hands over the lists that wait.
@@ -136,13 +178,17 @@ impl Writer<'_> {
         let mut lists = self.run.lists.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *lists {
             None => Ok(()),
-            Some(buffers) => Feed { writer: self, class: PackClass::Metadata, buffers }.flush(),
+            Some(buffers) => Feed::new(self, PackClass::Metadata, buffers).flush(),
         }
     }
 }
 
-impl Feed<'_> {
-    fn put(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
+impl<'b> Feed<'b> {
+    pub(super) fn new(writer: &'b Writer<'b>, class: PackClass, buffers: &'b mut Buffers) -> Self {
+        Self { writer, class, buffers, base: None, helpers: None }
+    }
+
+    fn put(&mut self, plain: &[u8], base: Option<&ChunkId>) -> Result<ChunkId, RepositoryError> {
         let run = &self.writer.run;
         let length = u32::try_from(plain.len()).ok().filter(|_| plain.len() <= CHUNK_BYTES_MAX);
         let length = length.ok_or(RepositoryError::ChunkTooLong { bytes: plain.len() as u64 })?;
@@ -154,53 +200,72 @@ impl Feed<'_> {
         if run.has(index, &id)? || !run.recent.claim(&id) {
             return Ok(id);
         }
-        self.append(id, length, plain)?;
+        self.append(id, length, plain, base)?;
         Ok(id)
     }
 
     /// Takes a chunk that is to be stored whatever the index says.
-    fn put_again(&mut self, id: ChunkId, plain: &[u8]) -> Result<(), RepositoryError> {
+    fn put_again(
+        &mut self,
+        id: ChunkId,
+        plain: &[u8],
+        base: Option<&ChunkId>,
+    ) -> Result<(), RepositoryError> {
         let length = u32::try_from(plain.len());
         let length =
             length.map_err(|_| RepositoryError::ChunkTooLong { bytes: plain.len() as u64 })?;
-        if self.writer.run.recent.claim(&id) { self.append(id, length, plain) } else { Ok(()) }
+        if !self.writer.run.recent.claim(&id) {
+            return Ok(());
+        }
+        self.append(id, length, plain, base)
     }
 
-    fn append(&mut self, id: ChunkId, length: u32, plain: &[u8]) -> Result<(), RepositoryError> {
+    fn append(
+        &mut self,
+        id: ChunkId,
+        length: u32,
+        plain: &[u8],
+        base: Option<&ChunkId>,
+    ) -> Result<(), RepositoryError> {
         let run = &self.writer.run;
         run.counts.unfinished.fetch_add(1, Ordering::Relaxed);
+        if let Some(base) = base
+            && self.put_delta(id, plain, base)?
+        {
+            return Ok(());
+        }
         let frame_bytes = run.inner.config.sizes.frame_bytes as usize;
         if self.buffers.data.len() + plain.len() > frame_bytes {
-            self.flush()?;
+            self.flush_alone()?;
         }
         self.buffers.ids.push(id);
         self.buffers.lengths.push(length);
         self.buffers.data.extend_from_slice(plain);
         if self.buffers.ids.len() == FRAME_CHUNKS_MAX {
-            self.flush()?;
+            self.flush_alone()?;
         }
         Ok(())
     }
 
-    /// Makes a frame of what is in the buffers. An error is the end of the whole run.
+    /// Makes frames of all that is in the buffers. An error is the end of the whole run.
     fn flush(&mut self) -> Result<(), RepositoryError> {
+        self.flush_alone()?;
+        self.flush_delta()
+    }
+
+    /// Makes a frame of the chunks that stand alone.
+    pub(super) fn flush_alone(&mut self) -> Result<(), RepositoryError> {
         if self.buffers.ids.is_empty() {
             return Ok(());
         }
-        let run = &self.writer.run;
-        let flushed = run.must_be_sound().and_then(|()| self.make_frame());
-        match flushed {
-            Ok(()) => {
-                let chunks = self.buffers.ids.len() as u64;
-                run.counts.chunks.fetch_add(chunks, Ordering::Relaxed);
-                // After the write: whoever sees none unfinished may close the packs.
-                run.counts.unfinished.fetch_sub(chunks, Ordering::Release);
-            }
-            Err(error) => {
-                run.fail(&error);
-                return Err(error);
-            }
+        if let Some(helpers) = &self.helpers
+            && helpers.take(self.writer, self.buffers)
+        {
+            return Ok(());
         }
+        let run = &self.writer.run;
+        let chunks = self.buffers.ids.len();
+        run.landed(chunks, run.must_be_sound().and_then(|()| self.make_frame()))?;
         self.buffers.ids.clear();
         self.buffers.lengths.clear();
         self.buffers.data.clear();
@@ -208,118 +273,15 @@ impl Feed<'_> {
     }
 
     fn make_frame(&mut self) -> Result<(), RepositoryError> {
-        let run = &self.writer.run;
         let Buffers { codec, ids, lengths, data, frame, scratch, .. } = &mut *self.buffers;
-        run.counts.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+        self.writer.run.counts.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
         append_table(data, lengths);
-        let encoded = codec.encode(data, frame, FRAME_HEADER_BYTES);
-        let (coding, end) = encoded.map_err(|error| RepositoryError::RunFailed {
-            what: format!("cannot compress: {}", error.0),
-        })?;
-        let encoded_bytes = end - FRAME_HEADER_BYTES;
-        if frame.len() < end + TAG_BYTES {
-            frame.resize(end + TAG_BYTES, 0);
-        }
-        let frame = &mut frame[..end + TAG_BYTES];
-        let closer = &self.writer.closer;
-        let (pack, reserved) =
-            run.reserve(self.class, coding, encoded_bytes, (ids, lengths), closer)?;
-        frame[..FRAME_HEADER_BYTES].copy_from_slice(&reserved.header.encode());
-        let clear = pack::frame_binding(&pack.header, reserved.header);
-        let turn = Turn::Frame(reserved.header.ordinal);
-        pack.sealer.seal_slice(turn, &clear, &mut frame[FRAME_HEADER_BYTES..]);
-        if run.options.verify == VerifyWrites::All {
-            let sealed = &frame[FRAME_HEADER_BYTES..];
-            let made = Made { pack: &pack, header: reserved.header, sealed, payload: data };
-            made.verify(codec, scratch)?;
-        }
-        if pack.fill(reserved.offset, frame)? {
-            self.writer.close_pack(pack);
-        }
-        Ok(())
-    }
-}
-
-/// A frame that was opened, decoded and hashed, to be stored once more.
-pub(in crate::repository) struct CopiedFrame<'a> {
-    pub(in crate::repository) coding: Coding,
-    /// What was inside the seal.
-    pub(in crate::repository) encoded: &'a [u8],
-    pub(in crate::repository) ids: &'a [ChunkId],
-    pub(in crate::repository) lengths: &'a [u32],
-}
-
-impl Feed<'_> {
-    fn copy_frame(&mut self, copied: &CopiedFrame<'_>) -> Result<(), RepositoryError> {
-        let run = &self.writer.run;
-        run.must_be_sound()?;
-        let written = self.write_copy(copied);
-        written.inspect_err(|error| run.fail(error))?;
-        let plain: u64 = copied.lengths.iter().map(|length| u64::from(*length)).sum();
-        run.counts.chunks.fetch_add(copied.ids.len() as u64, Ordering::Relaxed);
-        run.counts.bytes.fetch_add(plain, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn write_copy(&mut self, copied: &CopiedFrame<'_>) -> Result<(), RepositoryError> {
-        let run = &self.writer.run;
-        let closer = &self.writer.closer;
-        let chunks = (copied.ids, copied.lengths);
-        let (pack, reserved) =
-            run.reserve(self.class, copied.coding, copied.encoded.len(), chunks, closer)?;
-        let mut frame = reserved.header.encode().to_vec();
-        frame.extend_from_slice(copied.encoded);
-        let clear = pack::frame_binding(&pack.header, reserved.header);
-        let turn = Turn::Frame(reserved.header.ordinal);
-        pack.sealer.seal(turn, &clear, &mut frame, FRAME_HEADER_BYTES);
-        let opened = &mut self.buffers.scratch.opened;
-        let opens = pack.sealer.open(turn, &clear, &frame[FRAME_HEADER_BYTES..], opened);
-        // What was inside was decoded and hashed when it was read: it must only come back.
-        if opens.is_err() || opened.as_slice() != copied.encoded {
-            let number = reserved.header.ordinal;
-            return Err(damaged_frame(&pack.name, number, "just sealed, it does not open"));
-        }
-        if pack.fill(reserved.offset, &frame)? {
-            self.writer.close_pack(pack);
-        }
-        Ok(())
-    }
-}
-
-/// A frame about to be written, and what it must give when it is read.
-struct Made<'a> {
-    pack: &'a OpenPack,
-    header: FrameHeader,
-    sealed: &'a [u8],
-    payload: &'a [u8],
-}
-
-impl Made<'_> {
-    /// Opens and decodes the frame: a wrong encoder must show now, not at the restore.
-    ///
-    /// What comes out is compared with what went in, not hashed again: that took a third of the
-    /// time of bundling. It sees whatever went wrong after the payload was put together. A bit
-    /// that flips in memory between the hash of a chunk and its copy here, it does not see: the
-    /// read-back of a safety snapshot does, and `check`.
-    fn verify(
-        &self,
-        codec: &mut Codec,
-        Scratch { opened, decoded }: &mut Scratch,
-    ) -> Result<(), RepositoryError> {
-        let number = self.header.ordinal;
-        let wrong = |what: &str| damaged_frame(&self.pack.name, number, what);
-        let clear = pack::frame_binding(&self.pack.header, self.header);
-        self.pack
-            .sealer
-            .open(Turn::Frame(number), &clear, self.sealed, opened)
-            .map_err(|_| wrong("just sealed, it does not open"))?;
-        codec
-            .decode(self.header.coding, opened, decoded)
-            .map_err(|_| wrong("just compressed, it does not decode"))?;
-        if decoded == self.payload {
-            Ok(())
-        } else {
-            Err(wrong("just encoded, it decodes otherwise"))
-        }
+        let look = if lengths.len() <= FEW_CHUNKS { Look::Sample } else { Look::Whole };
+        let (coding, end) = codec
+            .encode(data, frame, FRAME_HEADER_BYTES, look)
+            .map_err(|error| cannot_compress(&error))?;
+        let chunks = Chunks { ids, lengths, bases: &[] };
+        let made = Made { coding, end, chunks, plain: data, prefix: &[] };
+        self.writer.write_frame(self.class, &made, frame, codec, scratch)
     }
 }

@@ -36,6 +36,14 @@ struct State {
     retired: bool,
 }
 
+/// What a frame holds.
+pub(super) struct Chunks<'a> {
+    pub(super) ids: &'a [ChunkId],
+    pub(super) lengths: &'a [u32],
+    /// For each chunk the one it builds on; none if the frame stands alone.
+    pub(super) bases: &'a [ChunkId],
+}
+
 /// A place in a pack that one worker must now fill.
 pub(super) struct Reserved {
     pub(super) header: FrameHeader,
@@ -61,7 +69,7 @@ impl OpenPack {
         &self,
         coding: Coding,
         encoded_bytes: usize,
-        chunks: (&[ChunkId], &[u32]),
+        chunks: &Chunks<'_>,
         pack_bytes: u32,
     ) -> Option<Reserved> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,11 +78,11 @@ impl OpenPack {
         let number = state.contents.frames.len();
         let fits = offset + u64::from(sealed_bytes) <= u64::from(pack_bytes)
             && number < PACK_FRAMES_MAX
-            && state.contents.ids.len() + chunks.0.len() <= PACK_CHUNKS_MAX;
+            && state.contents.ids.len() + chunks.ids.len() <= PACK_CHUNKS_MAX;
         if number > 0 && !fits {
             return None;
         }
-        let (ids, lengths) = chunks;
+        let Chunks { ids, lengths, bases } = *chunks;
         state.contents.frames.push(FramePlace {
             offset: u32::try_from(offset).expect("packs are bounded"),
             sealed_bytes,
@@ -84,6 +92,9 @@ impl OpenPack {
         state.contents.lengths.extend_from_slice(lengths);
         state.outstanding += 1;
         let ordinal = u32::try_from(number).expect("packs are bounded");
+        if !bases.is_empty() {
+            state.contents.bases.insert(ordinal, bases.to_vec());
+        }
         let header = FrameHeader { ordinal, class: self.class, coding, sealed_bytes };
         Some(Reserved { header, offset })
     }
@@ -126,7 +137,7 @@ impl OpenPack {
 mod tests {
     use super::*;
     use crate::repository::backend::Backend;
-    use crate::repository::frame::{Codec, FRAME_HEADER_BYTES, append_table};
+    use crate::repository::frame::{Codec, FRAME_HEADER_BYTES, Look, append_table};
     use crate::repository::run::Compression;
     use crate::repository::tests::golden::{golden_inner, hex};
     use crate::repository::tests::memory::Memory;
@@ -142,12 +153,12 @@ mod tests {
         let mut payload = b"abc".to_vec();
         append_table(&mut payload, &[1, 2]);
         let (coding, end) = Codec::new(Compression::Level(1))
-            .encode(&payload, &mut frame, FRAME_HEADER_BYTES)
+            .encode(&payload, &mut frame, FRAME_HEADER_BYTES, Look::Whole)
             .unwrap();
         assert_eq!(coding, Coding::Raw, "so small a payload does not compress");
         let ids = [inner.hash(b"a"), inner.hash(b"bc")];
-        let chunks = (&ids[..], &[1, 2][..]);
-        let reserved = pack.reserve(coding, payload.len(), chunks, 1 << 20).unwrap();
+        let chunks = Chunks { ids: &ids, lengths: &[1, 2], bases: &[] };
+        let reserved = pack.reserve(coding, payload.len(), &chunks, 1 << 20).unwrap();
         frame.truncate(end);
         frame[..FRAME_HEADER_BYTES].copy_from_slice(&reserved.header.encode());
         let clear = pack::frame_binding(&pack.header, reserved.header);

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crossbeam_channel::Sender;
 
 use super::closer::Job;
-use super::open_pack::{OpenPack, Reserved};
+use super::delta::Pending;
+use super::open_pack::{Chunks, OpenPack, Reserved};
 use super::recent::Recent;
 use super::writer::{Totals, WriteOptions};
 use crate::repository::error::RepositoryError;
@@ -66,8 +67,18 @@ pub(super) struct Buffers {
     pub(super) frame: Vec<u8>,
     pub(super) scratch: Scratch,
     pub(super) window: Vec<u8>,
+    pub(super) delta: Pending,
     index: Arc<Index>,
     index_version: Option<u64>,
+}
+
+impl Buffers {
+    /// Exchanges the chunks that wait for a frame.
+    pub(super) fn swap_chunks(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.ids, &mut other.ids);
+        std::mem::swap(&mut self.lengths, &mut other.lengths);
+        std::mem::swap(&mut self.data, &mut other.data);
+    }
 }
 
 /// Where a frame is opened and decoded to verify it.
@@ -105,10 +116,33 @@ impl Run {
         self.only.get().is_none_or(|only| only.contains(id))
     }
 
+    /// Whether the packs that are there now will stay: a repair is about to remove some.
+    pub(super) fn packs_stay(&self) -> bool {
+        self.only.get().is_none()
+    }
+
+    /// Counts the chunks of a frame that was made, or says that the run has failed.
+    pub(super) fn landed(
+        &self,
+        chunks: usize,
+        made: Result<(), RepositoryError>,
+    ) -> Result<(), RepositoryError> {
+        made.inspect_err(|error| self.fail(error))?;
+        self.counts.chunks.fetch_add(chunks as u64, Ordering::Relaxed);
+        // After the write: whoever sees none unfinished may close the packs.
+        self.counts.unfinished.fetch_sub(chunks as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether a prune is about to delete that pack.
+    pub(super) fn is_condemned(&self, pack: &ObjectId) -> bool {
+        self.condemned.contains(pack)
+    }
+
     /// Whether the chunk is stored where no prune is about to delete it.
     pub(super) fn has(&self, index: &Index, id: &ChunkId) -> Result<bool, RepositoryError> {
         let failed = |error| self.inner.index_error(error);
-        let stays = |pack: u32| !self.condemned.contains(&index.packs[pack as usize].id);
+        let stays = |pack: u32| !self.is_condemned(&index.packs[pack as usize].id);
         match index.pack_of(id).map_err(failed)? {
             None => Ok(false),
             Some(_) if self.condemned.is_empty() => Ok(true),
@@ -137,7 +171,7 @@ impl Run {
         class: PackClass,
         coding: Coding,
         encoded_bytes: usize,
-        chunks: (&[ChunkId], &[u32]),
+        chunks: &Chunks<'_>,
         closer: &Sender<Job>,
     ) -> Result<(Arc<OpenPack>, Reserved), RepositoryError> {
         let sizes = self.inner.config.sizes;
@@ -274,6 +308,7 @@ impl Run {
             frame: Vec::new(),
             scratch: Scratch::default(),
             window: Vec::new(),
+            delta: Pending::default(),
             index: Arc::default(),
             index_version: None,
         })

@@ -2,6 +2,7 @@
 //!
 //! Golden keys: master 32 x 01, id key 32 x 02, chunker seed 32 x 03; repository id 32 x 44.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::repository::backend::Backend;
@@ -47,6 +48,13 @@ fn quoted(name: &str) -> String {
     block.lines().take_while(|line| !line.starts_with("```")).map(str::trim).collect()
 }
 
+/// The bytes that the golden value `name` quotes.
+pub(in crate::repository) fn bytes_of(name: &str) -> Vec<u8> {
+    let quoted = quoted(name);
+    let digits = (0..quoted.len() / 2).map(|n| &quoted[2 * n..2 * n + 2]);
+    digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect()
+}
+
 pub(in crate::repository) fn assert_golden(name: &str, made: &str) {
     assert_eq!(made, quoted(name), "golden {name}");
 }
@@ -68,6 +76,13 @@ fn golden_config_stays() {
     let bytes = object::tagged(&inner.secrets.master, &inner.id, ObjectKind::Config, &name, &body);
     assert_golden("config", &hex(&bytes));
     assert_eq!(Config::decode(&body), Some(inner.config.clone()));
+    let mut older = inner.config.clone();
+    older.read.clear();
+    older.sizes.frame_bytes = 512 << 10;
+    let (kind, id) = (ObjectKind::Config, &inner.id);
+    let bytes = object::tagged(&inner.secrets.master, id, kind, &name, &older.encode());
+    assert_golden("config without features", &hex(&bytes));
+    assert_eq!(Config::decode(&older.encode()), Some(older));
 }
 
 #[test]
@@ -83,18 +98,22 @@ fn golden_record_stays() {
 
 #[test]
 fn golden_index_segment_stays() {
-    let contents = Contents {
+    let mut contents = Contents {
         frames: vec![
             FramePlace { offset: 48, sealed_bytes: 100, chunks: 2 },
             FramePlace { offset: 164, sealed_bytes: 50, chunks: 1 },
         ],
         ids: [0x70, 0x10, 0xf0].map(|n| ChunkId::from_bytes([n; 32])).to_vec(),
         lengths: vec![10, 20, 30],
+        bases: BTreeMap::new(),
     };
     let id = ObjectId::from_bytes([0x55; 32]);
     let named = Named { id, class: PackClass::Data, contents: &contents };
     assert_golden("index segment", &hex(&build(&[named])));
     assert_golden("pack footer", &hex(&contents.encode()));
+    let bases = [0xb1, 0xb2].map(|n| ChunkId::from_bytes([n; 32]));
+    contents.bases.insert(0, bases.to_vec());
+    assert_golden("pack footer with bases", &hex(&contents.encode()));
 }
 
 #[test]
@@ -132,10 +151,7 @@ fn golden_cuts_stay() {
 /// What an encoder writes may change with its version; what it wrote must stay readable.
 #[test]
 fn a_golden_zstd_stream_stays_readable() {
-    let quoted = quoted("zstd stream");
-    let bytes: Vec<u8> = (0..quoted.len() / 2)
-        .map(|n| u8::from_str_radix(&quoted[2 * n..2 * n + 2], 16).unwrap())
-        .collect();
+    let bytes = bytes_of("zstd stream");
     let mut payload = Vec::new();
     Codec::new(Compression::Off).decode(Coding::Zstd, &bytes, &mut payload).unwrap();
     assert_eq!(payload, "all work and no play ".repeat(40).as_bytes());
@@ -147,10 +163,12 @@ fn a_feature_this_version_does_not_know_is_refused_by_its_name() {
     use crate::repository::format::{Feature, FeatureClass};
     let mut config = Config::new(&RepositoryId::from_bytes([0x44; 32]), 0);
     let feature = |name: &str| vec![Feature { name: name.to_owned(), since: "0.3.0".to_owned() }];
-    config.read = feature("delta-frames");
+    config.read = feature("frames of tomorrow");
     config.write = feature("padding");
     let config = Config::decode(&config.encode()).unwrap();
-    for (class, name) in [(FeatureClass::Read, "delta-frames"), (FeatureClass::Write, "padding")] {
+    for (class, name) in
+        [(FeatureClass::Read, "frames of tomorrow"), (FeatureClass::Write, "padding")]
+    {
         match config.demand(class) {
             Err(RepositoryError::UnknownFeature { class: of, feature, version }) => {
                 assert_eq!((of, &feature[..], &version[..]), (class, name, "0.3.0"));

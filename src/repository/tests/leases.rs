@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 
 /// Prunes as far as the record that condemns: what `wanted` names stays.
-fn condemned<'a>(repository: &'a Repository, wanted: &[ChunkId]) -> Pruner<'a> {
+pub(super) fn condemned<'a>(repository: &'a Repository, wanted: &[ChunkId]) -> Pruner<'a> {
     let mut pruner = repository.begin_prune(PruneMode::Write).unwrap();
     mark_all(&mut pruner, wanted);
     let thrift = Thrift { unused_permille: 0, ..Thrift::default() };
@@ -14,14 +14,14 @@ fn condemned<'a>(repository: &'a Repository, wanted: &[ChunkId]) -> Pruner<'a> {
     pruner
 }
 
-fn mark_all(pruner: &mut Pruner<'_>, wanted: &[ChunkId]) {
+pub(super) fn mark_all(pruner: &mut Pruner<'_>, wanted: &[ChunkId]) {
     pruner.begin_marks().unwrap();
     for id in wanted {
         pruner.mark(id, true).unwrap();
     }
 }
 
-fn purged(pruner: Pruner<'_>) -> Pruned {
+pub(super) fn purged(pruner: Pruner<'_>) -> Pruned {
     pruner.purge(&|_| true, &Recorder::default()).unwrap()
 }
 

@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "the tests harm files as no part of us would")]
 
 mod damage;
+mod delta;
+mod delta_prune;
 mod faults;
 pub(crate) mod faulty;
 pub(super) mod golden;

@@ -34,6 +34,14 @@ impl Found<'_> {
         let (entry, mark) = self.before?;
         (!mark.is_racy && mark.fits(entry, self.stat)).then_some(entry)
     }
+
+    /// What its content was.
+    fn content_before(&self) -> Option<&Stored> {
+        match &self.before?.0.kind {
+            Kind::File { content, .. } => Some(content),
+            _ => None,
+        }
+    }
 }
 
 impl Scan<'_, '_> {
@@ -87,7 +95,7 @@ impl Scan<'_, '_> {
                 let found = Found { stat: &now, before: None, ..found };
                 return Ok(Some(read_other(found)?));
             }
-            let (content, size) = self.take_content(&file, &before)?;
+            let (content, size) = self.take_content(&file, &before, found.content_before())?;
             let entry = file_entry(found.name, &file, &before, content, size)?;
             let after = Stat::of(&file)?;
             let stood_still = (before.size, before.mtime, before.ctime)
@@ -103,13 +111,18 @@ impl Scan<'_, '_> {
     }
 
     /// Stores or hashes a file's bytes; no longer than it was when it was opened.
-    fn take_content(&self, file: &File, stat: &Stat) -> Result<(Stored, u64), Failed> {
+    fn take_content(
+        &self,
+        file: &File,
+        stat: &Stat,
+        before: Option<&Stored>,
+    ) -> Result<(Stored, u64), Failed> {
         if stat.size == 0 {
             return Ok((Stored::Empty, 0));
         }
         let mut reader = Counted { file, monitor: self.monitor, tally: &self.tally };
-        let taken =
-            self.with_hands(|hands| hands.take_content(&mut reader, Extent::Bytes(stat.size)));
+        let extent = Extent::Bytes(stat.size);
+        let taken = self.with_hands(|hands| hands.take_content(&mut reader, extent, before));
         self.monitor.count(Counter::FilesRead, 1);
         self.tally.files_read.add(1);
         match taken {

@@ -103,8 +103,12 @@ impl Scan<'_, '_> {
                 return Ok(before.object);
             }
         }
-        Ok(self
-            .with_hands(|hands| manifest::put_directory(entries, |raw| hands.take_object(raw)))?)
+        // The leaves of a directory that has several build on none of its leaves of before: which
+        // one that would be is not known here, and most of them are what they were anyhow.
+        let before = node.before.get().map(|before| before.object);
+        Ok(self.with_hands(|hands| {
+            manifest::put_directory(entries, |raw| hands.take_object(raw, before.as_ref()))
+        })?)
     }
 
     fn note_owners(&self, entries: &[Entry]) {

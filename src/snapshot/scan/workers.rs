@@ -45,16 +45,21 @@ impl Hands<'_> {
         &mut self,
         reader: &mut dyn Read,
         extent: Extent,
+        before: Option<&Stored>,
     ) -> Result<(Stored, u64), RepositoryError> {
         match self {
-            Self::Store { data, .. } => data.put_content(reader, extent),
+            Self::Store { data, .. } => data.put_content_after(reader, extent, before),
             Self::Hash { content, .. } => content.hash(reader, extent),
         }
     }
 
-    pub(super) fn take_object(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
+    pub(super) fn take_object(
+        &mut self,
+        plain: &[u8],
+        before: Option<&ChunkId>,
+    ) -> Result<ChunkId, RepositoryError> {
         match self {
-            Self::Store { metadata, .. } => metadata.put(plain),
+            Self::Store { metadata, .. } => metadata.put_after(plain, before),
             Self::Hash { repository, .. } => Ok(repository.hash(plain)),
         }
     }
@@ -92,7 +97,7 @@ impl<'a> Workers<'a> {
     pub(in crate::snapshot) fn put_bytes(&self, bytes: &[u8]) -> Result<Stored, SnapshotError> {
         let mut hands = self.hands[0].lock().expect("no holder of this lock panics");
         let extent = Extent::Bytes(bytes.len() as u64);
-        Ok(hands.take_content(&mut &*bytes, extent)?.0)
+        Ok(hands.take_content(&mut &*bytes, extent, None)?.0)
     }
 
     /// Hands over what is left in the bundles.
