@@ -87,14 +87,16 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
     let exit = match parsed {
         Ok(cli) => {
             let cx = Context::new(&environment, &cli.global);
-            end(&cx, panic::caught(&cx, || dispatch(&cx, cli.verb.as_ref())))
+            let ended = panic::caught(&cx, || dispatch(&cx, cli.verb.as_ref()));
+            let only_answers = cli.verb.as_ref().is_none_or(|verb| verb.only_answers(&cli.global));
+            end(&cx, if only_answers { ended.and_then(|exit| heard(&cx, exit)) } else { ended })
         }
         Err(error) => {
             // What was typed cannot be relied on; only whether a program listens matters.
             let json = typed.iter().any(|word| word == "--json");
             let global = Global { json, ..Global::default() };
             let cx = Context::new(&environment, &global);
-            end(&cx, usage::refused(&cx, &error, &typed))
+            end(&cx, usage::refused(&cx, &error, &typed).and_then(|exit| heard(&cx, exit)))
         }
     };
     ExitCode::from(exit.code())
@@ -122,6 +124,14 @@ fn end(cx: &Context<'_>, result: Result<Exit, Failure>) -> Exit {
         cx.out.fail(&failure);
         failure.exit
     })
+}
+
+/// The ending of a run that did nothing but answer: an answer that did not arrive is no success.
+fn heard(cx: &Context<'_>, exit: Exit) -> Result<Exit, Failure> {
+    let Some(error) = cx.out.unheard() else { return Ok(exit) };
+    let failure = Failure::new(failure::io_code(&error), "cannot write to standard output");
+    let worst = exit.worst(failure.exit);
+    Err(failure.because(error.to_string()).ending(worst))
 }
 
 fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
@@ -210,6 +220,43 @@ impl Verb {
             | Self::Help(_)
             | Self::Explain(_)
             | Self::Version(_) => false,
+        }
+    }
+
+    /// Whether what it prints is all that comes of it. Of others the exit code tells what was done,
+    /// whether or not anybody heard the words.
+    const fn only_answers(&self, global: &Global) -> bool {
+        match self {
+            Self::Snapshots(_)
+            | Self::Ls(_)
+            | Self::Find(_)
+            | Self::Stats(_)
+            | Self::Diff(_)
+            | Self::Dump(_)
+            | Self::Check(_)
+            | Self::Plan(_)
+            | Self::History(_)
+            | Self::Show(_)
+            | Self::Bench(_)
+            | Self::Help(_)
+            | Self::Explain(_)
+            | Self::Version(_)
+            | Self::Key { verb: key::Verb::List } => true,
+            Self::App { verb } => !matches!(verb, app::Verb::Add(_)) || global.dry_run,
+            Self::Init(_)
+            | Self::Backup(_)
+            | Self::Export(_)
+            | Self::Import(_)
+            | Self::Restore(_)
+            | Self::Repair { .. }
+            | Self::Key { .. }
+            | Self::Tag { .. }
+            | Self::Forget(_)
+            | Self::Prune(_)
+            | Self::Upgrade(_)
+            | Self::Rollback(_)
+            | Self::Recover(_)
+            | Self::Demo(_) => global.dry_run,
         }
     }
 

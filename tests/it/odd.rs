@@ -47,6 +47,51 @@ fn a_dump_that_did_not_arrive_is_no_success() {
     redirected(&world, "| head -c 10 >/dev/null", dump()).ok();
 }
 
+#[test]
+fn an_answer_that_did_not_arrive_is_no_success() {
+    let (world, _site) = World::with_notes();
+    world.snap(["backup", "--app", "notes"]).ok();
+    world.snap(upgrade("1.3.2")).ok();
+    for words in [
+        "",
+        "help",
+        "help exit-codes",
+        "backup --help",
+        "explain E0110",
+        "version",
+        "snapshots",
+        "ls latest -R",
+        "find *",
+        "stats",
+        "diff latest latest --stat",
+        "diff latest --live",
+        "history",
+        "show T1",
+        "key list",
+        "app list",
+        "app show notes",
+        "check",
+        "plan --app notes --from-dir RELEASE",
+        "forget --keep-last 1 --dry-run",
+        "prune --dry-run",
+        "recover --dry-run",
+    ] {
+        let release = crate::site::notes::release("1.4.0");
+        let typed = words.split_whitespace();
+        let args: Vec<OsString> = typed
+            .map(|word| if word == "RELEASE" { release.clone().into() } else { word.into() })
+            .collect();
+        world.snap(&args).ok();
+        redirected(&world, ">/dev/full", args.clone()).exits(14).says("standard output");
+        let enough = redirected(&world, "| head -c 1", args.clone()).ok();
+        assert!(!enough.stderr.contains("error"), "{enough}");
+        let json = [args, args!["--json"]].concat();
+        if !world.snap(&json).ok().stdout.is_empty() {
+            redirected(&world, ">/dev/full", json).exits(14).says("standard output");
+        }
+    }
+}
+
 /// Runs `work` on a small file system below the world that `fill` has filled to its end.
 fn on_a_full_disk(world: &World, work: impl FnOnce(&Path)) {
     let small = world.path("small");

@@ -64,8 +64,7 @@ struct Spoken {
     seq: u64,
     verb: &'static str,
     txn: Option<String>,
-    /// The reader of stdout went away: nothing more is written there.
-    /// Why nothing is printed any more.
+    /// Why nothing more is written to stdout: its reader went away, or its disk is full.
     deaf: Option<io::Error>,
     /// A line without a newline stands on the terminal.
     live: bool,
@@ -167,7 +166,15 @@ impl Output {
     pub(in crate::cli) fn print_raw(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
         write_out(&mut state, bytes);
-        state.deaf.as_ref().map_or(Ok(()), |error| Err(error.kind().into()))
+        state.deaf.as_ref().map_or(Ok(()), |error| Err(again(error)))
+    }
+
+    /// Why what was printed did not arrive. A reader that has seen enough (`snap ls | head`) is no
+    /// reason.
+    pub(in crate::cli) fn unheard(&self) -> Option<io::Error> {
+        let state = self.lock();
+        let lost = state.deaf.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        lost.map(again)
     }
 
     /// A remark, for stderr; quiet runs do without.
@@ -218,6 +225,13 @@ impl Output {
     /// A failure: the lines of a person, or `exit_error` as the stream's last line.
     pub(in crate::cli) fn fail(&self, failure: &Failure) {
         self.insist(&failure.render(self.columns));
+        if self.json && self.unheard().is_some() {
+            // The stream cannot tell of its own end.
+            write_err(
+                &mut self.lock(),
+                self.stderr.render(&failure.render(self.columns)).as_bytes(),
+            );
+        }
         let page = failure.code.page();
         let fields = json!({
             "code": failure.exit.code(),
@@ -292,6 +306,11 @@ fn write_out(state: &mut Spoken, bytes: &[u8]) {
     if state.deaf.is_none() {
         state.deaf = state.stdout.write_all(bytes).and_then(|()| state.stdout.flush()).err();
     }
+}
+
+/// The same error once more: it is told, and kept.
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 fn write_err(state: &mut Spoken, bytes: &[u8]) {
