@@ -90,7 +90,12 @@ type Done = Result<IndexRun, Box<dyn std::error::Error>>;
 fn fill(chunks: u64, dir: &Path) -> Done {
     let key = dir.join("key");
     let options = InitOptions { machine_key_file: Some(&key), ..InitOptions::default() };
-    let repository = Repository::init(&dir.join("repository"), &options)?;
+    drop(Repository::init(&dir.join("repository"), &options)?);
+    // Opened as a command opens it: with a cache, which is empty now and made anew when asked.
+    let filling = dir.join("filling");
+    std::fs::create_dir_all(&filling)?;
+    let repository =
+        Repository::open(&dir.join("repository"), &Unlock::KeyFile(&key), Some(&filling))?;
     let started = Instant::now();
     let options = WriteOptions::default();
     let writer = repository.begin(&options)?;

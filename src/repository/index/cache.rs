@@ -1,7 +1,7 @@
 //! Opened segments, kept in local files that only their owner reads.
 //!
-//! A file is a table, then the names of the segments that it covers. Files are merged as they
-//! become many: four of one size make one of the next. All of it may be deleted at any time.
+//! A file is a table, its filter, then the names of the segments that it covers. Files are merged as
+//! they become many: four of one size make one of the next. All of it may be deleted at any time.
 //!
 //! Files are not synced. One that was written in another boot may have been torn by a power cut:
 //! its hash is checked before it is used.
@@ -11,20 +11,19 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::filter::Filter;
 use super::merge::merge;
-use super::table::{Bytes, Table};
+use super::table::{Bytes, Sieve, Table};
 use crate::os::{file, host};
 use crate::repository::id::ObjectId;
 
-const MAGIC: [u8; 8] = *b"snapcch\n";
-/// Hash, boot, number of segments, magic.
-const TAIL_BYTES: usize = 32 + 16 + 4 + 8;
+/// Its last digit is the version: whatever else is there goes, and is made anew.
+const MAGIC: [u8; 8] = *b"snapcc2\n";
+/// Length of the table, number of segments, hash of all before it, boot, magic.
+const TAIL_BYTES: usize = 8 + 4 + 32 + 16 + 8;
 const TEMP: &str = "new-";
-/// So many files of one size are merged.
-const SAME_SIZE_MAX: usize = 4;
-/// Tables up to this, together, are read into memory; look-ups in larger ones read the file.
-pub(super) const MEMORY_BYTES_MAX: u64 = 24 << 20;
 
 /// The directory of one repository's opened segments.
 pub(super) struct Cache {
@@ -32,11 +31,54 @@ pub(super) struct Cache {
     boot: [u8; 16],
 }
 
-/// One file of it.
+/// How much of the index may still be held in memory: it bounds what a process takes, whatever the
+/// repository holds. What does not fit is read from its file when it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    tables: u64,
+    filters: u64,
+}
+
+impl Default for Allowance {
+    /// Tables of 170,000 chunks: reading more takes longer than a small run asks. Filters of
+    /// 26 million chunks.
+    fn default() -> Self {
+        Self { tables: 8 << 20, filters: 32 << 20 }
+    }
+}
+
+impl Allowance {
+    /// Everything is read from files.
+    #[cfg(test)]
+    pub(super) const fn nothing() -> Self {
+        Self { tables: 0, filters: 0 }
+    }
+
+    fn take(from: &mut u64, bytes: u64) -> bool {
+        let left = from.checked_sub(bytes);
+        *from = left.unwrap_or(*from);
+        left.is_some()
+    }
+
+    fn give_back(&mut self, table: &Table) {
+        let (bytes, filter) = table.memory_bytes();
+        self.tables += bytes;
+        self.filters += filter;
+    }
+}
+
+/// Some segments made into one table, kept in a file unless there is no cache that works.
 pub(super) struct Kept {
-    path: PathBuf,
+    path: Option<PathBuf>,
     pub(super) covers: BTreeSet<ObjectId>,
-    pub(super) table: Table,
+    pub(super) table: Arc<Table>,
+}
+
+impl Kept {
+    /// Held in memory only.
+    pub(super) fn in_memory(covers: BTreeSet<ObjectId>, table: Table) -> Self {
+        Self { path: None, covers, table: Arc::new(table) }
+    }
 }
 
 impl Cache {
@@ -53,13 +95,13 @@ impl Cache {
     pub(super) fn load(
         &self,
         listed: &BTreeSet<ObjectId>,
-        memory_left: &mut u64,
+        left: &mut Allowance,
     ) -> io::Result<Vec<Kept>> {
         let mut kept: Vec<Kept> = Vec::new();
         let mut covered = BTreeSet::new();
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
-            let found = self.read(&path, memory_left)?;
+            let found = self.read(&path, left)?;
             match found.filter(|found| {
                 found.covers.is_subset(listed) && found.covers.is_disjoint(&covered)
             }) {
@@ -78,58 +120,56 @@ impl Cache {
         &self,
         tables: &[&Table],
         covers: &BTreeSet<ObjectId>,
-        memory_left: &mut u64,
+        left: &mut Allowance,
     ) -> io::Result<Option<Kept>> {
         let name = ObjectId::random().to_string();
         let temp = self.dir.join(format!("{TEMP}{name}"));
         let path = self.dir.join(&name);
-        let mut out = Hashed {
-            out: BufWriter::with_capacity(1 << 18, file::create_new(&temp, 0o600)?),
+        let out = Hashed {
+            out: file::create_new(&temp, 0o600)?,
             hasher: blake3::Hasher::new(),
+            bytes: 0,
         };
-        merge(tables, &mut out)?;
+        let mut out = BufWriter::with_capacity(1 << 18, out);
+        let filter = merge(tables, &mut out)?;
+        out.flush()?;
+        let table_bytes = out.get_ref().bytes;
+        out.write_all(filter.as_bytes())?;
         for id in covers {
             out.write_all(id.as_bytes())?;
         }
         let count = u32::try_from(covers.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let Hashed { mut out, hasher } = out;
-        out.write_all(hasher.finalize().as_bytes())?;
-        out.write_all(&self.boot)?;
+        out.write_all(&table_bytes.to_le_bytes())?;
         out.write_all(&count.to_le_bytes())?;
+        out.flush()?;
+        let hash = out.get_ref().hasher.finalize();
+        out.write_all(hash.as_bytes())?;
+        out.write_all(&self.boot)?;
         out.write_all(&MAGIC)?;
         out.flush()?;
         file::rename_over(&temp, &path)?;
-        self.read(&path, memory_left)
+        self.read(&path, left)
     }
 
-    /// Merges files of one size while there are too many of it.
-    pub(super) fn settle(
-        &self,
-        mut kept: Vec<Kept>,
-        memory_left: &mut u64,
-    ) -> io::Result<Vec<Kept>> {
-        loop {
-            kept.sort_by_key(|file| file.table.chunks);
-            let level = |file: &Kept| file.table.chunks.max(1).ilog2() / 2;
-            let crowded = kept
-                .windows(SAME_SIZE_MAX)
-                .position(|same| level(&same[0]) == level(&same[SAME_SIZE_MAX - 1]));
-            let Some(first) = crowded else { return Ok(kept) };
-            let many: Vec<Kept> = kept.drain(first..first + SAME_SIZE_MAX).collect();
-            let tables: Vec<&Table> = many.iter().map(|file| &file.table).collect();
-            let covers = many.iter().flat_map(|file| file.covers.iter().copied()).collect();
-            *memory_left += tables.iter().map(|table| table.memory_bytes()).sum::<u64>();
-            if let Some(merged) = self.keep(&tables, &covers, memory_left)? {
-                kept.push(merged);
-            }
-            for file in &many {
-                file::remove(&file.path)?;
-            }
+    /// Keeps several as one, and removes their files.
+    pub(super) fn merge(&self, many: &[Kept], left: &mut Allowance) -> io::Result<Option<Kept>> {
+        let tables: Vec<&Table> = many.iter().map(|kept| &*kept.table).collect();
+        let covers = many.iter().flat_map(|kept| kept.covers.iter().copied()).collect();
+        let before = *left;
+        tables.iter().for_each(|table| left.give_back(table));
+        let merged = self.keep(&tables, &covers, left);
+        if !matches!(merged, Ok(Some(_))) {
+            *left = before;
+            return merged;
         }
+        for path in many.iter().filter_map(|kept| kept.path.as_ref()) {
+            file::remove(path)?;
+        }
+        merged
     }
 
     /// Reads one file; `None` if it is not one of ours, or torn.
-    fn read(&self, path: &Path, memory_left: &mut u64) -> io::Result<Option<Kept>> {
+    fn read(&self, path: &Path, left: &mut Allowance) -> io::Result<Option<Kept>> {
         let opened = match File::options().read(true).write(true).open(path) {
             Ok(opened) => opened,
             // Another process has merged it away.
@@ -137,37 +177,87 @@ impl Cache {
             Err(error) => return Err(error),
         };
         let length = opened.metadata()?.len();
-        let Some(tail_at) = length.checked_sub(TAIL_BYTES as u64) else { return Ok(None) };
-        let mut tail = [0; TAIL_BYTES];
-        opened.read_exact_at(&mut tail, tail_at)?;
-        let count = u64::from(u32::from_le_bytes([tail[48], tail[49], tail[50], tail[51]]));
-        let table_bytes = tail_at.checked_sub(32 * count);
-        let Some(table_bytes) = table_bytes.filter(|_| tail[52..] == MAGIC) else {
-            return Ok(None);
-        };
-        if tail[32..48] != self.boot {
-            if hash_of(&opened, tail_at)? != tail[..32] {
+        let Some(tail) = Tail::read(&opened, length)? else { return Ok(None) };
+        if tail.boot != self.boot {
+            if hash_of(&opened, tail.hashed)? != tail.hash {
                 return Ok(None);
             }
-            opened.write_all_at(&self.boot, tail_at + 32)?;
+            opened.write_all_at(&self.boot, tail.boot_at)?;
         }
-        let mut names =
-            vec![0; usize::try_from(32 * count).map_err(|_| io::ErrorKind::InvalidData)?];
-        opened.read_exact_at(&mut names, table_bytes)?;
+        let names = read_part(&opened, tail.names_at, tail.names_bytes)?;
         let covers =
             names.as_chunks::<32>().0.iter().map(|name| ObjectId::from_bytes(*name)).collect();
-        let bytes = if table_bytes <= *memory_left {
-            *memory_left -= table_bytes;
-            let whole = usize::try_from(table_bytes).map_err(|_| io::ErrorKind::InvalidData)?;
-            let mut bytes = vec![0; whole];
-            opened.read_exact_at(&mut bytes, 0)?;
-            Bytes::Memory(bytes)
+        let filter = if Allowance::take(&mut left.filters, tail.filter_bytes) {
+            Some(read_part(&opened, tail.table_bytes, tail.filter_bytes)?)
+        } else {
+            None
+        };
+        let bytes = if Allowance::take(&mut left.tables, tail.table_bytes) {
+            Bytes::Memory(read_part(&opened, 0, tail.table_bytes)?)
         } else {
             Bytes::File(opened)
         };
-        let table = Table::open(bytes, table_bytes)?;
-        Ok(table.map(|table| Kept { path: path.to_owned(), covers, table }))
+        let is_file = matches!(bytes, Bytes::File(_));
+        let Some(table) = Table::open(bytes, tail.table_bytes)? else { return Ok(None) };
+        let expected = Filter::bytes_for(table.chunks) as u64;
+        if tail.filter_bytes != expected {
+            return Ok(None);
+        }
+        let filter = filter.and_then(|bytes| Filter::from_bytes(bytes, table.chunks));
+        let sieve = match (filter, usize::try_from(tail.table_bytes)) {
+            (Some(filter), _) => Sieve::Memory(filter),
+            (None, Ok(start)) if is_file => Sieve::File(start),
+            _ => Sieve::Nothing,
+        };
+        let table = Arc::new(table.sifted(sieve));
+        Ok(Some(Kept { path: Some(path.to_owned()), covers, table }))
     }
+}
+
+/// What the end of a file says of the rest.
+struct Tail {
+    table_bytes: u64,
+    filter_bytes: u64,
+    names_at: u64,
+    names_bytes: u64,
+    /// So many bytes are under the hash.
+    hashed: u64,
+    hash: [u8; 32],
+    boot: [u8; 16],
+    boot_at: u64,
+}
+
+impl Tail {
+    /// `None` if it is no such file.
+    fn read(opened: &File, length: u64) -> io::Result<Option<Self>> {
+        let Some(tail_at) = length.checked_sub(TAIL_BYTES as u64) else { return Ok(None) };
+        let mut raw = [0; TAIL_BYTES];
+        opened.read_exact_at(&mut raw, tail_at)?;
+        let [bytes, rest @ ..] = raw.as_chunks::<4>().0 else { return Ok(None) };
+        let table_bytes =
+            u64::from(u32::from_le_bytes(*bytes)) | u64::from(u32::from_le_bytes(rest[0])) << 32;
+        let names_bytes = 32 * u64::from(u32::from_le_bytes(rest[1]));
+        let names_at = tail_at.checked_sub(names_bytes);
+        let Some(names_at) = names_at.filter(|_| raw[60..] == MAGIC) else { return Ok(None) };
+        let Some(filter_bytes) = names_at.checked_sub(table_bytes) else { return Ok(None) };
+        let part = |from: usize| &raw[from..];
+        Ok(Some(Self {
+            table_bytes,
+            filter_bytes,
+            names_at,
+            names_bytes,
+            hashed: tail_at + 12,
+            hash: *part(12).first_chunk().expect("the tail is longer"),
+            boot: *part(44).first_chunk().expect("the tail is longer"),
+            boot_at: tail_at + 44,
+        }))
+    }
+}
+
+fn read_part(opened: &File, from: u64, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut part = vec![0; usize::try_from(bytes).map_err(|_| io::ErrorKind::InvalidData)?];
+    opened.read_exact_at(&mut part, from)?;
+    Ok(part)
 }
 
 /// The hash of the first `length` bytes.
@@ -183,16 +273,18 @@ fn hash_of(opened: &File, length: u64) -> io::Result<[u8; 32]> {
     }
 }
 
-/// Hashes what is written.
+/// Hashes and counts what is written, in large blocks.
 struct Hashed {
-    out: BufWriter<File>,
+    out: File,
     hasher: blake3::Hasher,
+    bytes: u64,
 }
 
 impl Write for Hashed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.hasher.update(&bytes[..written]);
+        self.bytes += written as u64;
         Ok(written)
     }
 

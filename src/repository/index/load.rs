@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::cache::{Cache, Kept, MEMORY_BYTES_MAX};
-use super::{Bytes, Index, Table, merge};
+use super::cache::{Allowance, Cache, Kept};
+use super::merge::merge;
+use super::table::Sieve;
+use super::{Bytes, Index, Table};
 use crate::repository::error::RepositoryError;
 use crate::repository::id::ObjectId;
 use crate::repository::object::ObjectKind;
@@ -21,20 +23,15 @@ pub(in crate::repository) struct Shelf {
     cache_dir: Option<PathBuf>,
 }
 
+#[derive(Default)]
 struct State {
     index: Option<Arc<Index>>,
-    /// So much of the index may still be held in memory.
-    memory_left: u64,
+    /// What the index is made of.
+    kept: Vec<Kept>,
+    left: Allowance,
     /// The segments in it, the damaged ones too.
     covered: BTreeSet<ObjectId>,
     damaged: Vec<String>,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        let (covered, damaged) = (BTreeSet::new(), Vec::new());
-        Self { index: None, memory_left: MEMORY_BYTES_MAX, covered, damaged }
-    }
 }
 
 /// Whether every segment that was listed could be had.
@@ -45,7 +42,12 @@ enum Fetched {
 }
 
 /// Fetched segments are merged when they come to so many bytes.
-const FETCHED_BYTES_MAX: usize = 16 << 20;
+const FETCHED_BYTES_MAX: usize = 8 << 20;
+/// Without a cache tables are merged up to so many chunks: beyond, the copy costs more memory than
+/// another table to ask costs time.
+const MEMORY_CHUNKS_MAX: usize = 256 * 1024;
+/// So many tables of one size are merged.
+const SAME_SIZE_MAX: usize = 4;
 
 impl Shelf {
     pub(in crate::repository) fn new(cache_dir: Option<PathBuf>) -> Self {
@@ -92,18 +94,16 @@ impl Inner {
         let listed: BTreeSet<ObjectId> =
             names.iter().filter_map(|name| ObjectId::parse(name)).collect();
         let is_current = state.covered.is_subset(&listed);
-        let mut index = match state.index.take() {
-            Some(index) if is_current => Arc::unwrap_or_clone(index),
+        let before = state.index.take();
+        if before.is_none() || !is_current {
             // Segments were replaced: the packs that only they name are about to go, or gone.
-            Some(index) => {
-                *state = State::default();
-                self.load_kept(&mut state, &listed, index.emptied())
-            }
-            None => self.load_kept(&mut state, &listed, Index::default()),
-        };
+            *state = State::default();
+            self.load_kept(&mut state, &listed);
+        }
         let missing: Vec<_> = listed.difference(&state.covered).copied().collect();
-        let loaded = self.fetch(&mut state, &mut index, &missing);
-        let index = Arc::new(index);
+        let loaded = self.fetch(&mut state, &missing);
+        let index = before.unwrap_or_default();
+        let index = Arc::new(index.over(state.kept.iter().map(|kept| Arc::clone(&kept.table))));
         state.index = Some(Arc::clone(&index));
         self.shelf.version.fetch_add(1, Ordering::Release);
         match loaded? {
@@ -118,15 +118,16 @@ impl Inner {
         id: ObjectId,
         table: Table,
     ) -> Result<(), RepositoryError> {
-        self.index()?;
+        let index = self.index()?;
         let mut state = self.shelf.state.write().unwrap_or_else(PoisonError::into_inner);
         if !state.covered.insert(id) {
             return Ok(());
         }
-        let tables = self.keep(vec![(id, table)], &mut state.memory_left);
-        if let Some(index) = &mut state.index {
-            Arc::make_mut(index).add_all(tables);
-        }
+        self.keep(&mut state, vec![(id, table)]);
+        self.settle(&mut state);
+        let index = state.index.take().unwrap_or(index);
+        let tables = state.kept.iter().map(|kept| Arc::clone(&kept.table));
+        state.index = Some(Arc::new(index.over(tables)));
         self.shelf.version.fetch_add(1, Ordering::Release);
         Ok(())
     }
@@ -146,25 +147,18 @@ impl Inner {
     }
 
     /// What the local cache has of the `listed` segments. A cache that fails is no cache.
-    fn load_kept(&self, state: &mut State, listed: &BTreeSet<ObjectId>, mut index: Index) -> Index {
-        let kept = self.cache().and_then(|cache| {
-            let kept = cache.load(listed, &mut state.memory_left).ok()?;
-            cache.settle(kept, &mut state.memory_left).ok()
-        });
-        for Kept { covers, table, .. } in kept.unwrap_or_default() {
-            state.covered.extend(covers);
-            index.add_all(vec![table]);
+    fn load_kept(&self, state: &mut State, listed: &BTreeSet<ObjectId>) {
+        let mut left = state.left;
+        let kept = self.cache().and_then(|cache| cache.load(listed, &mut left).ok());
+        if let Some(kept) = kept {
+            state.left = left;
+            state.covered.extend(kept.iter().flat_map(|kept| kept.covers.iter().copied()));
+            state.kept = kept;
         }
-        index
     }
 
     /// Reads segments from the repository, and keeps them locally.
-    fn fetch(
-        &self,
-        state: &mut State,
-        index: &mut Index,
-        missing: &[ObjectId],
-    ) -> Result<Fetched, RepositoryError> {
+    fn fetch(&self, state: &mut State, missing: &[ObjectId]) -> Result<Fetched, RepositoryError> {
         let mut all = Fetched::All;
         let mut fetched = Vec::new();
         let mut bytes = 0;
@@ -189,11 +183,12 @@ impl Inner {
             state.covered.insert(*id);
             if bytes > FETCHED_BYTES_MAX {
                 bytes = 0;
-                let tables = std::mem::take(&mut fetched);
-                index.add_all(self.keep(tables, &mut state.memory_left));
+                self.keep(state, std::mem::take(&mut fetched));
+                self.settle(state);
             }
         }
-        index.add_all(self.keep(fetched, &mut state.memory_left));
+        self.keep(state, fetched);
+        self.settle(state);
         Ok(all)
     }
 
@@ -210,23 +205,46 @@ impl Inner {
     }
 
     /// Makes one table of several, kept in the cache if there is one that works.
-    fn keep(&self, tables: Vec<(ObjectId, Table)>, memory_left: &mut u64) -> Vec<Table> {
+    fn keep(&self, state: &mut State, tables: Vec<(ObjectId, Table)>) {
         if tables.is_empty() {
-            return Vec::new();
+            return;
         }
         let parts: Vec<&Table> = tables.iter().map(|(_, table)| table).collect();
-        let covers = tables.iter().map(|(id, _)| *id).collect();
-        let kept =
-            self.cache().and_then(|cache| cache.keep(&parts, &covers, memory_left).ok().flatten());
+        let covers: BTreeSet<_> = tables.iter().map(|(id, _)| *id).collect();
+        let left = &mut state.left;
+        let kept = self.cache().and_then(|cache| cache.keep(&parts, &covers, left).ok().flatten());
         if let Some(kept) = kept {
-            return vec![kept.table];
+            state.kept.push(kept);
+        } else if let Ok(Some(merged)) = merged_in_memory(&parts) {
+            state.kept.push(Kept::in_memory(covers, merged));
+        } else {
+            let alone = |(id, table)| Kept::in_memory(BTreeSet::from([id]), table);
+            state.kept.extend(tables.into_iter().map(alone));
         }
-        if tables.len() > 1
-            && let Ok(Some(merged)) = merged_in_memory(&parts)
-        {
-            return vec![merged];
+    }
+
+    /// Merges tables of one size while there are too many of it, so that few are to be asked. If
+    /// that fails, they stay as they are.
+    fn settle(&self, state: &mut State) {
+        loop {
+            state.kept.sort_by_key(|kept| kept.table.chunks);
+            let level = |kept: &Kept| kept.table.chunks.max(1).ilog2() / 2;
+            let crowded = state
+                .kept
+                .windows(SAME_SIZE_MAX)
+                .position(|same| level(&same[0]) == level(&same[SAME_SIZE_MAX - 1]));
+            let Some(first) = crowded else { return };
+            let many: Vec<Kept> = state.kept.drain(first..first + SAME_SIZE_MAX).collect();
+            let merged = match self.cache() {
+                Some(cache) => cache.merge(&many, &mut state.left).ok().flatten(),
+                None => together(&many),
+            };
+            let Some(merged) = merged else {
+                state.kept.extend(many);
+                return;
+            };
+            state.kept.push(merged);
         }
-        tables.into_iter().map(|(_, table)| table).collect()
     }
 
     fn cache(&self) -> Option<Cache> {
@@ -238,7 +256,18 @@ impl Inner {
 
 fn merged_in_memory(parts: &[&Table]) -> io::Result<Option<Table>> {
     let mut bytes = Vec::new();
-    merge::merge(parts, &mut bytes)?;
+    let filter = merge(parts, &mut bytes)?;
     let length = bytes.len() as u64;
-    Table::open(Bytes::Memory(bytes), length)
+    let table = Table::open(Bytes::Memory(bytes), length)?;
+    Ok(table.map(|table| table.sifted(Sieve::Memory(filter))))
+}
+
+/// Several tables as one in memory, unless they are large.
+fn together(many: &[Kept]) -> Option<Kept> {
+    let tables: Vec<&Table> = many.iter().map(|kept| &*kept.table).collect();
+    if tables.iter().map(|table| table.chunks).sum::<usize>() > MEMORY_CHUNKS_MAX {
+        return None;
+    }
+    let covers = many.iter().flat_map(|kept| kept.covers.iter().copied()).collect();
+    merged_in_memory(&tables).ok().flatten().map(|table| Kept::in_memory(covers, table))
 }

@@ -2,21 +2,26 @@
 //!
 //! ```text
 //! head and frames: one table after the other, pack and frame numbers moved up
-//! three passes over all ids in order: count the buckets; write the ids; write the places
+//! each table by itself: count the buckets, fill the filter
+//! two passes over all ids in order: write the ids; write the places
 //! ```
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::io::{self, Write};
 use std::ops::Range;
 
 use super::build::{Fanout, Shape};
+use super::filter::Filter;
 use super::table::{Column, Row, Table};
 use crate::repository::id::{ChunkId, ObjectId};
 
-/// Writes a table that names everything `tables` name.
-pub(super) fn merge(tables: &[&Table], out: &mut dyn Write) -> io::Result<()> {
-    merge_kept(tables, &|_, _| true, out).map(drop)
+/// Writes a table that names everything `tables` name; the filter of its ids.
+pub(super) fn merge(tables: &[&Table], out: &mut dyn Write) -> io::Result<Filter> {
+    let mut filter = Filter::new(tables.iter().map(|table| table.chunks).sum());
+    write(tables, &|_, _| true, &mut |id| filter.add(id), out)?;
+    Ok(filter)
 }
 
 /// Whether a pack stays: the number of the table, and the pack's name.
@@ -26,6 +31,16 @@ pub(in crate::repository) type Stays<'a> = dyn Fn(usize, &ObjectId) -> bool + 'a
 pub(in crate::repository) fn merge_kept(
     tables: &[&Table],
     stays: &Stays<'_>,
+    out: &mut dyn Write,
+) -> io::Result<usize> {
+    write(tables, stays, &mut |_| {}, out)
+}
+
+/// Writes one table of several; `note` is told each id, in no order. How many packs it names.
+fn write(
+    tables: &[&Table],
+    stays: &Stays<'_>,
+    note: &mut dyn FnMut(&ChunkId),
     out: &mut dyn Write,
 ) -> io::Result<usize> {
     let mut shape = Shape::default();
@@ -53,16 +68,17 @@ pub(in crate::repository) fn merge_kept(
         tables.iter().map(|table| table.chunks).sum()
     } else {
         let mut kept = 0;
-        in_order(tables, &mut |_, row, from| {
+        one_by_one(tables, &mut |_, row, from| {
             kept += usize::from(new_pack(row, from)?.is_some());
             Ok(())
         })?;
         kept
     };
     let mut fanout = Fanout::new(shape.chunks);
-    in_order(tables, &mut |id, row, from| {
+    one_by_one(tables, &mut |id, row, from| {
         if new_pack(row, from)?.is_some() {
             fanout.count(id);
+            note(id);
         }
         Ok(())
     })?;
@@ -97,11 +113,21 @@ fn copy_frames(table: &Table, frames: Range<usize>, out: &mut dyn Write) -> io::
     Ok(())
 }
 
-/// Visits the rows of all tables by id: id, row, number of the table.
-fn in_order(
-    tables: &[&Table],
-    visit: &mut dyn FnMut(&ChunkId, Row, usize) -> io::Result<()>,
-) -> io::Result<()> {
+type Visit<'a> = dyn FnMut(&ChunkId, Row, usize) -> io::Result<()> + 'a;
+
+/// Visits the rows of all tables, one table after the other: id, row, number of the table.
+fn one_by_one(tables: &[&Table], visit: &mut Visit<'_>) -> io::Result<()> {
+    for (from, table) in tables.iter().enumerate() {
+        let mut cursor = Cursor::new(table);
+        while let Some((id, row)) = cursor.next()? {
+            visit(&id, row, from)?;
+        }
+    }
+    Ok(())
+}
+
+/// Visits the rows of all tables by id.
+fn in_order(tables: &[&Table], visit: &mut Visit<'_>) -> io::Result<()> {
     let mut cursors = Vec::with_capacity(tables.len());
     let mut heap = BinaryHeap::with_capacity(tables.len());
     for (from, table) in tables.iter().enumerate() {
@@ -112,10 +138,12 @@ fn in_order(
         cursors.push(cursor);
     }
     // By table before row: pack numbers rise with the table, so rows stay in pack order.
-    while let Some(Reverse((id, from, row))) = heap.pop() {
+    while let Some(mut least) = heap.peek_mut() {
+        let Reverse((id, from, row)) = *least;
         visit(&id, row, from)?;
-        if let Some((id, row)) = cursors[from].next()? {
-            heap.push(Reverse((id, from, row)));
+        match cursors[from].next()? {
+            Some((id, row)) => *least = Reverse((id, from, row)),
+            None => drop(PeekMut::pop(least)),
         }
     }
     Ok(())

@@ -2,8 +2,10 @@
 
 mod build;
 mod cache;
+mod filter;
 mod load;
 mod merge;
+mod search;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -61,10 +63,13 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// An index without segments, whose packs will have the numbers they have in this one: places
-    /// that somebody holds stay true.
-    fn emptied(&self) -> Self {
-        Self { segments: Vec::new(), packs: self.packs.clone(), numbers: self.numbers.clone() }
+    /// An index of other segments, in which packs keep the numbers that they have in this one:
+    /// places that somebody holds stay true.
+    pub(super) fn over(&self, tables: impl Iterator<Item = Arc<Table>>) -> Self {
+        let (packs, numbers) = (self.packs.clone(), self.numbers.clone());
+        let mut index = Self { segments: Vec::new(), packs, numbers };
+        tables.for_each(|table| index.add(table));
+        index
     }
 
     /// The number of the pack `id`.
@@ -72,14 +77,7 @@ impl Index {
         self.numbers.get(id).copied()
     }
 
-    /// Adds segments.
-    pub(super) fn add_all(&mut self, tables: Vec<Table>) {
-        for table in tables {
-            self.add(table);
-        }
-    }
-
-    fn add(&mut self, table: Table) {
+    fn add(&mut self, table: Arc<Table>) {
         let mut packs = Vec::with_capacity(table.packs.len());
         for row in &table.packs {
             let next = u32::try_from(self.packs.len()).expect("a place has 28 bits for packs");
@@ -89,7 +87,7 @@ impl Index {
             }
             packs.push(number);
         }
-        self.segments.push(Segment { table: Arc::new(table), packs: packs.into() });
+        self.segments.push(Segment { table, packs: packs.into() });
     }
 
     /// The number of a pack that holds `id`.

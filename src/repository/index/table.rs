@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::filter::Filter;
 use crate::repository::id::{ChunkId, ObjectId};
 use crate::repository::pack::PackClass;
 
@@ -12,7 +13,7 @@ pub(super) const VERSION: u16 = 1;
 pub(super) const HEADER_BYTES: usize = 32;
 pub(super) const PACK_BYTES: usize = 40;
 pub(super) const FRAME_BYTES: usize = 8;
-const ID_BYTES: usize = 32;
+pub(super) const ID_BYTES: usize = 32;
 const PLACE_BYTES: usize = 12;
 /// More buckets than any table we write has.
 pub(super) const FANOUT_BITS_MAX: u8 = 24;
@@ -24,7 +25,7 @@ pub(in crate::repository) enum Bytes {
 }
 
 impl Bytes {
-    fn read_at(&self, offset: usize, into: &mut [u8]) -> io::Result<()> {
+    pub(super) fn read_at(&self, offset: usize, into: &mut [u8]) -> io::Result<()> {
         match self {
             Self::Memory(bytes) => {
                 let end = offset.checked_add(into.len());
@@ -94,17 +95,27 @@ pub(super) enum Column {
     Places,
 }
 
+/// The filter of a table's ids.
+pub(super) enum Sieve {
+    /// None: the table is only read from end to end, or is asked a few times.
+    Nothing,
+    Memory(Filter),
+    /// In the table's own file, from this offset on.
+    File(usize),
+}
+
 /// A table that can be searched. Layout: FORMAT.md, "Index segment".
 pub(in crate::repository) struct Table {
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
+    pub(super) sieve: Sieve,
     pub(in crate::repository) packs: Vec<PackRow>,
-    fanout_bits: u8,
+    pub(super) fanout_bits: u8,
     /// For each bucket, where it ends.
-    ends: Vec<u32>,
+    pub(super) ends: Vec<u32>,
     pub(in crate::repository) chunks: usize,
     pub(super) frames: usize,
     frames_at: usize,
-    ids_at: usize,
+    pub(super) ids_at: usize,
     places_at: usize,
 }
 
@@ -147,6 +158,7 @@ impl Table {
         let rises = ends.is_sorted() && ends.last().is_some_and(|last| *last as usize == chunks);
         Ok(rises.then_some(Self {
             bytes,
+            sieve: Sieve::Nothing,
             packs,
             fanout_bits,
             ends,
@@ -158,26 +170,22 @@ impl Table {
         }))
     }
 
-    /// How much memory its bytes take.
-    pub(super) fn memory_bytes(&self) -> u64 {
-        match &self.bytes {
-            Bytes::Memory(bytes) => bytes.len() as u64,
-            Bytes::File(_) => 0,
-        }
+    /// The same table with a filter, which holds all of its ids.
+    pub(super) fn sifted(self, sieve: Sieve) -> Self {
+        Self { sieve, ..self }
     }
 
-    /// The numbers of the rows of `id`.
-    pub(in crate::repository) fn numbers(
-        &self,
-        id: &ChunkId,
-    ) -> io::Result<std::ops::Range<usize>> {
-        let (start, end) = self.bucket(id);
-        let first = self.first_at_least(id, start, end)?;
-        let mut last = first;
-        while last < end && self.id(last)? == *id {
-            last += 1;
-        }
-        Ok(first..last)
+    /// How much memory its bytes take, and its filter.
+    pub(super) fn memory_bytes(&self) -> (u64, u64) {
+        let bytes = match &self.bytes {
+            Bytes::Memory(bytes) => bytes.len() as u64,
+            Bytes::File(_) => 0,
+        };
+        let filter = match &self.sieve {
+            Sieve::Memory(filter) => filter.as_bytes().len() as u64,
+            Sieve::Nothing | Sieve::File(_) => 0,
+        };
+        (bytes, filter)
     }
 
     /// How many frames its packs have together.
@@ -198,25 +206,6 @@ impl Table {
         let next = self.packs.get(pack as usize + 1);
         let end = next.map_or(self.frames, |next| next.first_frame as usize);
         (number < end).then_some(number)
-    }
-
-    /// The rows of `id`, the first in pack order first.
-    pub(in crate::repository) fn rows(&self, id: &ChunkId) -> io::Result<Vec<Row>> {
-        let (mut number, end) = self.bucket(id);
-        number = self.first_at_least(id, number, end)?;
-        let mut rows = Vec::new();
-        while number < end && self.id(number)? == *id {
-            rows.push(self.row(number)?);
-            number += 1;
-        }
-        Ok(rows)
-    }
-
-    /// The first row of `id`.
-    pub(in crate::repository) fn first_row(&self, id: &ChunkId) -> io::Result<Option<Row>> {
-        let (start, end) = self.bucket(id);
-        let number = self.first_at_least(id, start, end)?;
-        if number < end && self.id(number)? == *id { self.row(number).map(Some) } else { Ok(None) }
     }
 
     /// Offset and sealed length of a frame.
@@ -262,38 +251,6 @@ impl Table {
         let row = Row::decode(raw);
         let known = (row.pack as usize) < self.packs.len();
         if known { Ok(row) } else { Err(io::ErrorKind::InvalidData.into()) }
-    }
-
-    fn bucket(&self, id: &ChunkId) -> (usize, usize) {
-        let bucket = bucket_of(id, self.fanout_bits);
-        let start = if bucket == 0 { 0 } else { self.ends[bucket - 1] };
-        (start as usize, self.ends[bucket] as usize)
-    }
-
-    /// The first number in `start..end` whose id is not below `id`.
-    fn first_at_least(&self, id: &ChunkId, start: usize, end: usize) -> io::Result<usize> {
-        match &self.bytes {
-            Bytes::Memory(bytes) => {
-                let raw = &bytes[self.ids_at + start * ID_BYTES..self.ids_at + end * ID_BYTES];
-                let (ids, _) = raw.as_chunks::<ID_BYTES>();
-                Ok(start + ids.partition_point(|other| other < id.as_bytes()))
-            }
-            Bytes::File(_) => self.first_in_file(id, start, end),
-        }
-    }
-
-    /// Narrows by single reads until one read of a few pages holds the rest.
-    fn first_in_file(&self, id: &ChunkId, mut start: usize, mut end: usize) -> io::Result<usize> {
-        const AT_ONCE: usize = 128;
-        while end - start > AT_ONCE {
-            let middle = start + (end - start) / 2;
-            if self.id(middle)? < *id { start = middle + 1 } else { end = middle }
-        }
-        let mut raw = [0; AT_ONCE * ID_BYTES];
-        let raw = &mut raw[..(end - start) * ID_BYTES];
-        self.bytes.read_at(self.ids_at + start * ID_BYTES, raw)?;
-        let (ids, _) = raw.as_chunks::<ID_BYTES>();
-        Ok(start + ids.partition_point(|other| other < id.as_bytes()))
     }
 }
 

@@ -4,8 +4,10 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::build::{Named, build};
+use super::cache::{Allowance, Cache};
+use super::filter::Filter;
 use super::merge::{Cursor, merge};
-use super::table::{Bytes, Row, Table};
+use super::table::{Bytes, Row, Sieve, Table};
 use super::*;
 use crate::repository::pack::{Contents, FramePlace};
 
@@ -41,6 +43,16 @@ fn in_a_file(bytes: &[u8]) -> Table {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     Table::open(Bytes::File(file), bytes.len() as u64).unwrap().expect("it was just built")
+}
+
+/// With its filter in memory, or behind it in its file.
+fn sifted(bytes: &[u8], filter: &Filter) -> [Table; 2] {
+    let table = in_a_file(bytes);
+    let in_memory = Filter::from_bytes(filter.as_bytes().to_vec(), table.chunks).unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[bytes, filter.as_bytes()].concat()).unwrap();
+    let behind = Table::open(Bytes::File(file), bytes.len() as u64).unwrap().unwrap();
+    [table.sifted(Sieve::Memory(in_memory)), behind.sifted(Sieve::File(bytes.len()))]
 }
 
 type Said = BTreeMap<ChunkId, BTreeSet<(ObjectId, u32, u16, u32, u32, u32)>>;
@@ -84,8 +96,10 @@ proptest! {
         let (first, second) = packs.split_at(split.min(packs.len()));
         let parts = [build(&named(first)), build(&named(second))].map(in_memory);
         let mut merged = Vec::new();
-        merge(&parts.iter().collect::<Vec<_>>(), &mut merged).unwrap();
-        for table in [in_memory(whole.clone()), in_a_file(&whole), in_memory(merged.clone()), in_a_file(&merged)] {
+        let filter = merge(&parts.iter().collect::<Vec<_>>(), &mut merged).unwrap();
+        let [sifted, sifted_behind] = sifted(&merged, &filter);
+        let tables = [in_memory(whole.clone()), in_a_file(&whole), in_memory(merged.clone()), in_a_file(&merged)];
+        for table in tables.into_iter().chain([sifted, sifted_behind]) {
             for (id, rows) in &expected {
                 prop_assert_eq!(&said_by(&table, id), rows);
                 let mut other = *id.as_bytes();
@@ -126,8 +140,8 @@ fn a_table_cut_short_or_made_up_is_refused() {
 #[test]
 fn packs_keep_one_number_whichever_segments_name_them() {
     let packs = [pack(1, &[3]), pack(2, &[4])];
-    let mut index = Index::default();
-    index.add_all(vec![in_memory(build(&named(&packs))), in_memory(build(&named(&packs[1..])))]);
+    let tables = [in_memory(build(&named(&packs))), in_memory(build(&named(&packs[1..])))];
+    let index = Index::default().over(tables.into_iter().map(Arc::new));
     assert_eq!(index.packs.len(), 2);
     let id = packs[1].1.ids[0];
     let places = index.places(&id).unwrap();
@@ -135,4 +149,44 @@ fn packs_keep_one_number_whichever_segments_name_them() {
     assert_eq!(index.pack_of(&id).unwrap(), Some(places[0].pack));
     assert_eq!(index.locate(&id).unwrap(), Some(places[0]));
     assert_eq!(index.packs[places[0].pack as usize].id, packs[1].0);
+}
+
+#[test]
+fn a_cache_that_may_take_no_memory_answers_from_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::open(dir.path().join("index")).unwrap();
+    let packs: Vec<_> = (1..=8).map(|number| pack(number, &[300, 200])).collect();
+    let expected = expected(&packs);
+    let mut left = Allowance::nothing();
+    let mut keep = |packs: &[(ObjectId, Contents)]| {
+        let table = in_memory(build(&named(packs)));
+        let covers = BTreeSet::from([packs[0].0]);
+        cache.keep(&[&table], &covers, &mut left).unwrap().unwrap()
+    };
+    let many = [keep(&packs[..2]), keep(&packs[2..5]), keep(&packs[5..])];
+    let merged = cache.merge(&many, &mut left).unwrap().unwrap();
+    assert_eq!(merged.table.memory_bytes(), (0, 0));
+    assert_eq!(dir.path().join("index").read_dir().unwrap().count(), 1, "the three are gone");
+    for (id, rows) in &expected {
+        assert_eq!(&said_by(&merged.table, id), rows);
+    }
+    // The next who opens it finds the same, and may hold it in memory.
+    let listed = merged.covers.clone();
+    let kept = cache.load(&listed, &mut Allowance::default()).unwrap();
+    let (table, filter) = kept[0].table.memory_bytes();
+    assert!(kept.len() == 1 && table > 0 && filter > 0);
+    for (id, rows) in &expected {
+        assert_eq!(&said_by(&kept[0].table, id), rows);
+    }
+    // A file of another version, or cut anywhere, is not believed: it goes.
+    let file = dir.path().join("index").read_dir().unwrap().next().unwrap().unwrap().path();
+    let sound = std::fs::read(&file).unwrap();
+    let mut older = sound.clone();
+    let digit = older.len() - 2;
+    older[digit] -= 1;
+    for wrong in [&older[..], &sound[..sound.len() - 1], &sound[1..], &sound[..40], b""] {
+        std::fs::write(&file, wrong).unwrap();
+        assert!(cache.load(&listed, &mut Allowance::default()).unwrap().is_empty());
+        assert!(!file.exists());
+    }
 }
