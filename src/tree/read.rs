@@ -115,11 +115,45 @@ fn decode(repository: &Repository, object: &ChunkId) -> Result<DirectoryObject, 
     manifest::decode(&raw).map_err(|what| TreeError::BadDirectory { object: *object, what })
 }
 
+/// The entries of a stored directory, sorted by name. Holds one leaf, however large the directory.
+pub struct DirEntries<'a> {
+    repository: &'a Repository,
+    leaf: vec::IntoIter<Entry>,
+    rest: vec::IntoIter<Part>,
+}
+
+impl<'a> DirEntries<'a> {
+    /// Those of the directory `object`.
+    pub fn of(repository: &'a Repository, object: &ChunkId) -> Result<Self, TreeError> {
+        let (leaf, rest) = match decode(repository, object)? {
+            DirectoryObject::Leaf(entries) => (entries, Vec::new()),
+            DirectoryObject::Branch(parts) => (Vec::new(), parts),
+        };
+        Ok(Self { repository, leaf: leaf.into_iter(), rest: rest.into_iter() })
+    }
+}
+
+impl Iterator for DirEntries<'_> {
+    type Item = Result<Entry, TreeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(entry) = self.leaf.next() {
+                return Some(Ok(entry));
+            }
+            match read_part(self.repository, &self.rest.next()?) {
+                Ok(leaf) => self.leaf = leaf.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
 /// All entries below a root, in the order of a tree: a directory, then all in it, then its next
-/// sibling. Holds one directory of each level, however large the tree.
+/// sibling. Holds one leaf of each level, however large tree and directories.
 pub struct Entries<'a> {
     repository: &'a Repository,
-    open: Vec<(Option<TreePath>, vec::IntoIter<Entry>)>,
+    open: Vec<(Option<TreePath>, DirEntries<'a>)>,
     /// A directory that was just handed out, and is entered next.
     next: Option<(Option<TreePath>, ChunkId)>,
 }
@@ -141,11 +175,10 @@ impl<'a> Entries<'a> {
 
     fn step(&mut self) -> Result<Option<(TreePath, Entry)>, TreeError> {
         if let Some((path, object)) = self.next.take() {
-            let entries = read_dir(self.repository, &object)?;
-            self.open.push((path, entries.into_iter()));
+            self.open.push((path, DirEntries::of(self.repository, &object)?));
         }
         while let Some((parent, entries)) = self.open.last_mut() {
-            let Some(entry) = entries.next() else {
+            let Some(entry) = entries.next().transpose()? else {
                 self.open.pop();
                 continue;
             };

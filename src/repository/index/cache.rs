@@ -156,7 +156,9 @@ impl Cache {
         let tables: Vec<&Table> = many.iter().map(|kept| &*kept.table).collect();
         let covers = many.iter().flat_map(|kept| kept.covers.iter().copied()).collect();
         let before = *left;
-        tables.iter().for_each(|table| left.give_back(table));
+        for table in &tables {
+            left.give_back(table);
+        }
         let merged = self.keep(&tables, &covers, left);
         if !matches!(merged, Ok(Some(_))) {
             *left = before;

@@ -73,7 +73,7 @@ pub(super) fn may_hold_at(
 /// Not the first bytes: they say where in the table an id is, and its neighbours share them.
 fn block_of(id: &ChunkId, count: usize) -> usize {
     let part = u64_at(id, 8);
-    usize::try_from(u128::from(part) * count as u128 >> 64).expect("below the count")
+    usize::try_from((u128::from(part) * count as u128) >> 64).expect("below the count")
 }
 
 fn bits_of(id: &ChunkId) -> impl Iterator<Item = usize> {
