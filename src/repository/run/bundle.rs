@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use super::copied::CopiedFrame;
-use super::helpers::Helpers;
+use super::helpers::{Helpers, is_large};
 use super::made::{Made, cannot_compress};
 use super::open_pack::Chunks;
 use super::state::Buffers;
@@ -80,13 +80,17 @@ impl<'w> Bundle<'w> {
         let buffers = buffers_of(&mut self.buffers);
         let mut window = std::mem::take(&mut buffers.window);
         let chunker = &writer.run.inner.chunker;
-        thread::scope(|scope| {
-            let helpers = Helpers::start(writer, class, extent, scope);
+        let take = |helpers| {
             let mut feed = Feed { base, helpers, ..Feed::new(writer, class, buffers) };
             let taken = take_apart(chunker, reader, extent, &mut window, &mut feed);
             feed.buffers.window = window;
             taken
-        })
+        };
+        if is_large(extent) {
+            thread::scope(|scope| take(Helpers::start(writer, class, scope)))
+        } else {
+            take(None)
+        }
     }
 
     /// Stores a chunk that the repository has, once more: its other copy is about to go. One that
