@@ -25,10 +25,24 @@ fn stored(world: &World) -> PathBuf {
     source
 }
 
+/// Saves a second snapshot, whose changed files are stored after what they were.
+fn change(world: &World, source: &std::path::Path) {
+    for n in 0..5 {
+        let mut changed = nasty::noise(3000, n);
+        changed[1000] ^= 1;
+        write(source.join(format!("dir{}/file{n}", n % 3)), changed);
+    }
+    let run = world.snap(args!["backup", source, "--json"]).ok();
+    let summary = run.message("summary");
+    let added = summary["data_added_packed"].as_u64();
+    assert!(added.is_some_and(|bytes| bytes < 5000), "{summary}");
+}
+
 #[test]
 fn every_flipped_bit_is_found_by_a_check_that_reads_all_data() {
     let world = World::new();
     let source = stored(&world);
+    change(&world, &source);
     let before = tree(&source, Skip::default());
     world.snap(["check", "--read-data"]).ok();
     let mut tried = 0;
@@ -80,7 +94,8 @@ fn write_over(path: &std::path::Path, bytes: &[u8]) {
 #[test]
 fn a_pack_that_is_cut_emptied_or_gone_is_damage() {
     let world = World::new();
-    stored(&world);
+    let source = stored(&world);
+    change(&world, &source);
     let packs: Vec<PathBuf> = parts(&world)
         .into_iter()
         .filter(|part| part.display().to_string().contains("pack"))
@@ -103,6 +118,7 @@ fn a_pack_that_is_cut_emptied_or_gone_is_damage() {
 fn a_deleted_index_is_rebuilt_from_the_packs() {
     let world = World::new();
     let source = stored(&world);
+    change(&world, &source);
     let before = tree(&source, Skip::default());
     let index: Vec<PathBuf> = parts(&world)
         .into_iter()

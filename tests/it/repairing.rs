@@ -117,6 +117,40 @@ fn a_damaged_pack_is_refilled_from_files_that_are_still_the_same() {
 }
 
 #[test]
+fn what_was_built_on_a_lost_version_is_refilled_from_the_live_one() {
+    let world = World::new();
+    let source = world.path("tree");
+    let version = |n, release: u8| {
+        let mut bytes = nasty::noise(100_000, n);
+        bytes[5000] ^= release;
+        bytes
+    };
+    for n in 0..8 {
+        write(source.join(format!("file{n}")), version(n, 0));
+    }
+    world.snap(args!["backup", source]).ok();
+    let first = latest(&world);
+    let base = packs(&world).remove(0);
+    for n in 0..8 {
+        write(source.join(format!("file{n}")), version(n, 1));
+    }
+    world.snap(args!["backup", source]).ok();
+    fs::remove_file(base).expect("ours");
+    world.snap(["check", "--read-data"]).exits(13);
+    let target = world.path("refused");
+    world.snap(args!["restore", "latest", "--target", target]).exits(13);
+    // What they were is nowhere any more, and the first snapshot stays hurt.
+    world.snap(["repair", "packs", "--yes"]).exits(13).says("file0");
+    let target = world.path("restored");
+    world.snap(args!["restore", "latest", "--target", target]).ok();
+    let restored = target.join(source.strip_prefix("/").expect("absolute"));
+    same(&tree(&source, Skip::default()).0, &tree(restored, Skip::default()).0, "refilled");
+    world.snap(["forget", &first, "--yes"]).ok();
+    world.snap(["repair", "packs", "--yes"]).ok();
+    world.snap(["check", "--read-data"]).ok();
+}
+
+#[test]
 fn a_pack_that_is_gone_is_refilled_too() {
     let stage = Stage::new();
     fs::remove_file(&packs(&stage.world)[0]).expect("ours");
