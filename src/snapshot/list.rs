@@ -53,6 +53,13 @@ pub fn list_forgotten(repository: &Repository) -> Result<Vec<Snapshot>, Snapshot
     Ok(listed.snapshots)
 }
 
+/// Whether the snapshot `id` is there and not forgotten.
+pub(super) fn is_listed(repository: &Repository, id: &ObjectId) -> Result<bool, SnapshotError> {
+    let forgotten = repository.forgotten()?;
+    let is_forgotten = forgotten.iter().any(|mark| mark.snapshot == *id);
+    Ok(!is_forgotten && repository.record(RecordKind::Snapshot, id)?.is_some())
+}
+
 impl Listed {
     fn read_tombstones(
         &mut self,

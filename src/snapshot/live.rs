@@ -1,6 +1,6 @@
 //! Looks at live trees without storing anything: what they are now, by content.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::SnapshotError;
@@ -12,7 +12,7 @@ use super::source::{Memory, Source, origin};
 use super::take::resolve;
 use crate::monitor::{Monitor, Problem};
 use crate::os::file;
-use crate::repository::Repository;
+use crate::repository::{ObjectId, Repository};
 use crate::tree::statcache::{self, Block, Mark, ROOT_KEY, StatCache, StatCacheWriter};
 use crate::tree::walk::Walker;
 use crate::tree::{Entry, Exclusions, Kind, TreeError, TreePath};
@@ -44,7 +44,13 @@ pub fn live_digest(
     let mut counts = Counts::default();
     let mut problems = Vec::new();
     for source in sources {
-        let look = Look { path: &source.path, exclusions: &source.exclusions, memory, want: None };
+        let look = Look {
+            path: &source.path,
+            exclusions: &source.exclusions,
+            memory,
+            want: None,
+            seen: None,
+        };
         let listing = look.list(&workers, monitor)?;
         counts = counts.plus(&listing.counts);
         problems.extend(listing.problems);
@@ -95,7 +101,7 @@ pub fn survey(
 ) -> Result<BTreeMap<TreePath, Entry>, SnapshotError> {
     let workers = Workers::new(Keep::Hash(repository), None)?;
     let (path, exclusions) = (&source.path, &source.exclusions);
-    let look = Look { path, exclusions, memory, want: Some(want) };
+    let look = Look { path, exclusions, memory, want: Some(want), seen: None };
     let listing = look.list(&workers, monitor)?;
     let mut found = BTreeMap::new();
     let mut open = vec![None];
@@ -121,10 +127,14 @@ pub(super) struct Look<'a> {
     pub(super) exclusions: &'a Exclusions,
     pub(super) memory: Memory<'a>,
     pub(super) want: Option<&'a (dyn Fn(&TreePath) -> bool + Sync)>,
+    /// What it was a moment ago, and which directories were touched since, with all above them:
+    /// only those are looked at.
+    pub(super) seen: Option<(&'a Listing, &'a BTreeSet<Option<TreePath>>)>,
 }
 
 /// A live tree as it was found: to be asked directory by directory, kept outside the memory of
 /// the process.
+#[derive(Debug)]
 pub(super) struct Listing {
     /// Where it is, without a link.
     pub(super) path: PathBuf,
@@ -133,6 +143,8 @@ pub(super) struct Listing {
     pub(super) problems: Vec<Problem>,
     pub(super) annex: RootAnnex,
     cache: StatCache,
+    /// Whether there is an inode with several names.
+    has_links: bool,
 }
 
 impl Look<'_> {
@@ -164,15 +176,31 @@ impl Look<'_> {
     ) -> Result<std::io::Result<Listing>, SnapshotError> {
         let repository = workers.repository();
         let new = StatCacheWriter::new(file);
+        let remembered = match self.seen {
+            None => self.memory.recall_listed(repository, path),
+            Some(_) => None,
+        };
         let task = Task {
             path,
             exclusions: self.exclusions,
             walker: Walker::Fast,
-            old: self.memory.recall(repository, path),
+            old: self.seen.map(|(seen, _)| &seen.cache).or(remembered.as_ref()),
             new: &new,
             want: self.want,
+            // Names of one inode are only found together if all directories are looked at.
+            touched: self.seen.and_then(|(seen, touched)| (!seen.has_links).then_some(touched)),
         };
-        let found = scan(workers, task, monitor)?;
+        let mut found = scan(workers, task, monitor)?;
+        if let Some((seen, _)) = self.seen {
+            let is_settled = |key: &[u8]| is_below(&found.settled, key);
+            if let Err(error) = new.adopt(&seen.cache, &is_settled) {
+                return Ok(Err(error));
+            }
+            let untimed = &seen.annex.directory_mtimes;
+            let settled = untimed.iter().filter(|(path, _)| is_settled(key_of(path.as_ref())));
+            let settled = settled.map(|(path, mtime)| (path.clone(), *mtime));
+            found.annex.directory_mtimes.extend(settled);
+        }
         let cache = new.into_cache(&origin(repository, path, None));
         Ok(cache.map(|cache| Listing {
             cache,
@@ -181,6 +209,7 @@ impl Look<'_> {
             counts: found.counts,
             problems: found.problems,
             annex: found.annex,
+            has_links: found.has_links,
         }))
     }
 }
@@ -189,12 +218,51 @@ impl Listing {
     /// The entries of a directory and what stat said of them; `None` is the root. Nothing where
     /// there is no such directory.
     pub(super) fn dir(&self, path: Option<&TreePath>) -> Option<Block> {
-        self.cache.block(path.map_or(b"", TreePath::as_bytes))
+        self.cache.block(key_of(path))
+    }
+
+    /// Remembers it as what `snapshot` holds, so that the next look need not read it again.
+    pub(super) fn remember(
+        &self,
+        repository: &Repository,
+        memory: Memory<'_>,
+        snapshot: ObjectId,
+    ) -> std::io::Result<()> {
+        let Some(place) = memory.place_of(repository, &self.path) else { return Ok(()) };
+        let (file, temp) = statcache::create_beside(&place)?;
+        let new = StatCacheWriter::new(file);
+        let copied = new.adopt(&self.cache, &|_| true);
+        let copied = copied.and_then(|()| {
+            new.finish(&origin(repository, &self.path, Some(snapshot)))?;
+            file::rename_over(&temp, &place)
+        });
+        if copied.is_err() {
+            file::remove(&temp)?;
+        }
+        copied
     }
 
     /// What stat said of the root itself.
     pub(super) fn root_mark(&self) -> Option<Mark> {
         self.cache.block(ROOT_KEY)?.marks.first().copied()
+    }
+}
+
+fn key_of(path: Option<&TreePath>) -> &[u8] {
+    path.map_or(b"", TreePath::as_bytes)
+}
+
+/// Whether a directory is one of `settled` or lies below one.
+fn is_below(settled: &BTreeSet<TreePath>, key: &[u8]) -> bool {
+    let Ok(mut path) = TreePath::parse(key) else { return false };
+    loop {
+        if settled.contains(&path) {
+            return true;
+        }
+        match path.parent() {
+            Some(parent) => path = parent,
+            None => return false,
+        }
     }
 }
 

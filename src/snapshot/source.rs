@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::list::is_listed;
 use crate::os::host;
 use crate::repository::{ObjectId, Repository};
 use crate::tree::Exclusions;
@@ -60,6 +61,13 @@ impl Memory<'_> {
         let cache = StatCache::open(&place, &source_key(repository, path))?;
         let is_of_this_boot = cache.origin().boot_id == host::boot_id();
         (self.trust == Trust::Always || is_of_this_boot).then_some(cache)
+    }
+
+    /// The same, if the snapshot that it was taken with is still there.
+    pub(super) fn recall_listed(&self, repository: &Repository, path: &Path) -> Option<StatCache> {
+        let cache = self.recall(repository, path)?;
+        let snapshot = cache.origin().snapshot?;
+        is_listed(repository, &snapshot).is_ok_and(|is_listed| is_listed).then_some(cache)
     }
 }
 

@@ -279,9 +279,10 @@ impl All {
             path: &path,
             exclusions: &source.exclusions,
             walker: request.walker,
-            old,
+            old: old.as_ref(),
             new: &memory.writer,
             want: None,
+            touched: None,
         };
         let found = scan(workers, task, monitor)?;
         self.roots.push(Root {

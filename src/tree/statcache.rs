@@ -224,6 +224,21 @@ impl StatCacheWriter {
         }
     }
 
+    /// Takes over the blocks of `other` whose keys are wanted, as they are.
+    pub fn adopt(&self, other: &StatCache, wanted: &dyn Fn(&[u8]) -> bool) -> io::Result<()> {
+        let mut places = other.places.clone();
+        places.sort_unstable_by_key(|place| place.offset);
+        let mut raw = Vec::new();
+        for place in places {
+            raw.resize(place.length as usize, 0);
+            other.file.read_exact_at(&mut raw, place.offset)?;
+            let Some(key) = key_of(&raw).filter(|key| wanted(key)) else { continue };
+            let mut inner = self.inner.lock().expect("no holder of this lock panics");
+            inner.append(key, &raw, &[])?;
+        }
+        Ok(())
+    }
+
     /// Writes the rest. The file is a cache once it has its name.
     pub fn finish(self, origin: &Origin) -> io::Result<File> {
         let inner = self.inner.into_inner().expect("no holder of this lock panics");
@@ -339,6 +354,14 @@ fn encode_block(
     hasher.update(&out.0[8..]).update(&leaf);
     out.0[..8].copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     (out.0, leaf)
+}
+
+/// The key of a block; `None` if it was damaged.
+fn key_of(raw: &[u8]) -> Option<&[u8]> {
+    let mut from = Reader(raw);
+    let checksum = u64::from_le_bytes(from.array().ok()?);
+    (hash_of(from.0) == checksum).then_some(())?;
+    from.bytes("key").ok()
 }
 
 /// `None` if it is the block of another key.

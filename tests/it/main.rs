@@ -63,6 +63,7 @@ mod switches;
 mod sync_order;
 mod two_users;
 mod undo_fails;
+mod way_back;
 
 /// Whether this run may change owners, make devices and mount.
 fn is_root() -> bool {

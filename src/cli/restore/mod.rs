@@ -3,6 +3,7 @@
 //! To a target it writes below an empty directory, as things lay on the machine; in place it is a
 //! transaction of the application, which `recover` settles and `rollback` takes back.
 
+mod aim;
 mod in_place;
 mod partial;
 mod target;
@@ -81,6 +82,9 @@ pub(super) struct Args {
     /// What a damaged repository still has; what it has not is named
     #[arg(long, help_heading = "Safety", conflicts_with_all = ["in_place", "delete"])]
     partial: bool,
+    /// Read every file of the target, whatever stat says of it; goes with --overwrite
+    #[arg(long, help_heading = "Safety", requires = "overwrite")]
+    rehash: bool,
     /// Delete what the snapshot does not have; goes with --overwrite or --in-place
     #[arg(long, help_heading = "Safety")]
     delete: bool,

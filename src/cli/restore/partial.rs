@@ -25,10 +25,6 @@ impl Absent {
         Ok(Self { lost: lost_by_reading(repository, snapshot)? })
     }
 
-    pub(super) fn is_nothing(&self) -> bool {
-        self.lost.is_empty()
-    }
-
     /// Whether a root cannot be had at all.
     pub(super) fn has_root(&self, label: &str) -> bool {
         self.parts()

@@ -20,20 +20,21 @@ use crate::os::meta::Stamp;
 use crate::os::{clock, file};
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::converge::{self, ConvergePlan, Deletes};
-use crate::snapshot::{DatabaseMark, Memory, Root, RootAnnex, Snapshot, Source, digest_like};
+use crate::snapshot::{DatabaseMark, Memory, Root, RootAnnex, Snapshot, Trust};
 use crate::tree::{Exclusions, TreePath};
 
 use super::Args;
+use super::aim::Aim;
 use super::partial::Absent;
 
 /// One root on its way to the target.
-struct Piece<'a> {
-    root: &'a Root,
-    annex: RootAnnex,
-    exclusions: Exclusions,
-    place: PathBuf,
+pub(super) struct Piece<'a> {
+    pub(super) root: &'a Root,
+    pub(super) annex: RootAnnex,
+    pub(super) exclusions: Exclusions,
+    pub(super) place: PathBuf,
     /// Only these; `None`: all of it.
-    include: Option<Vec<TreePath>>,
+    pub(super) include: Option<Vec<TreePath>>,
 }
 
 /// Plans, asks if something would be lost, restores, compares.
@@ -52,9 +53,17 @@ pub(super) fn run(
     databases.retain(|(mark, _)| !absent.has_database(&mark.name));
     free(cx, args, target)?;
     let progress = Progress::new(cx.out);
+    let trust = if args.rehash { Trust::Never } else { Trust::SameBoot };
+    let aim = Aim {
+        repository,
+        snapshot,
+        deletes: if args.delete { Deletes::All } else { Deletes::None },
+        memory: Memory { dir: cx.directories.cache().map(|dir| &**dir), trust },
+        progress: &progress,
+    };
     let mut plans = Vec::new();
     for piece in files {
-        plans.push(progress.during(|| plan(repository, args, piece, &progress))?);
+        plans.push(progress.during(|| aim.plan(piece))?);
     }
     let shown = text::path(target);
     if cx.global.dry_run {
@@ -69,13 +78,12 @@ pub(super) fn run(
         for (mark, place) in &databases {
             load(cx, repository, files, mark, place, &progress)?;
         }
+        // Whoever may not give everything back is told what it was, instead of a proof.
+        if losses.is_empty() {
+            aim.compare(files, &plans, &databases)?;
+        }
         Ok::<_, Failure>(losses)
     })?;
-    let whole = path.is_none() && args.include.is_empty() && losses.is_empty() && !args.db_only;
-    let whole = whole && absent.is_nothing();
-    if whole && !args.overwrite {
-        progress.during(|| compare(repository, snapshot, &pieces, &progress))?;
-    }
     absent.tell(cx, snapshot);
     let done = Done { plans: &plans, databases: &databases, losses: &losses, lost: absent.count() };
     Ok(report(cx, args, snapshot, &done, &shown, &progress))
@@ -168,25 +176,6 @@ fn free(cx: &Context<'_>, args: &Args, target: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn plan(
-    repository: &Repository,
-    args: &Args,
-    piece: &Piece<'_>,
-    monitor: &dyn Monitor,
-) -> Result<ConvergePlan, Failure> {
-    let request = converge::Request {
-        wanted: piece.root,
-        annex: Some(&piece.annex),
-        path: &piece.place,
-        exclusions: &piece.exclusions,
-        deletes: if args.delete { Deletes::All } else { Deletes::None },
-        keep_links_to_directories: false,
-        include: piece.include.as_deref(),
-        memory: Memory::default(),
-    };
-    Ok(converge::plan(repository, &request, monitor)?)
-}
-
 fn dry(
     cx: &Context<'_>,
     plans: &[ConvergePlan],
@@ -220,7 +209,8 @@ fn dry(
     }
 }
 
-fn write(
+/// Makes every piece what it is to be; what could not be put back.
+pub(super) fn write(
     repository: &Repository,
     pieces: &[Piece<'_>],
     plans: &[ConvergePlan],
@@ -286,31 +276,6 @@ fn put_time_back(pieces: &[Piece<'_>], dir: &Path) {
         // Worth no failure: the files are there and proved.
         let _ = Dir::open_root(dir).and_then(|dir| dir.at().set_mtime(stamp));
     }
-}
-
-/// Reads everything that was written once more: its digest must be the snapshot's.
-fn compare(
-    repository: &Repository,
-    snapshot: &Snapshot,
-    pieces: &[Piece<'_>],
-    monitor: &dyn Monitor,
-) -> Result<(), Failure> {
-    let sources: Vec<Source> = pieces
-        .iter()
-        .map(|piece| Source {
-            label: piece.root.label.clone(),
-            path: piece.place.clone(),
-            exclusions: piece.exclusions.clone(),
-        })
-        .collect();
-    let found = digest_like(repository, snapshot, &sources, Memory::default(), monitor)?;
-    if found.digest == snapshot.files_digest && found.problems.is_empty() {
-        return Ok(());
-    }
-    let (now, wanted) = (render::digest(&found.digest), render::digest(&snapshot.files_digest));
-    Err(Failure::new(Code::E0206, "what was restored is not what was saved")
-        .because(format!("digest {now}, not {wanted}"))
-        .state("the files are in the target"))
 }
 
 /// What was done, and what was not.

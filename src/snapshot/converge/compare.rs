@@ -337,6 +337,7 @@ impl<'a> Planner<'a> {
             counts,
             kept,
             problems: listing.problems.clone(),
+            listing: None,
             work: Work::Differences(work),
         })
     }

@@ -20,6 +20,7 @@ mod groups;
 mod metadata;
 mod plan;
 mod prepare;
+mod proof;
 mod relate;
 mod removal;
 mod sweep;
@@ -32,6 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::annex::RootAnnex;
+use super::live::Listing;
 use super::record::Root;
 use super::source::Memory;
 use crate::monitor::Problem;
@@ -40,6 +42,7 @@ use crate::tree::{Entry, Exclusions, TreePath};
 
 pub use act::act;
 pub use plan::plan;
+pub use proof::{Proof, prove};
 pub use sweep::sweep;
 
 /// Which live paths that the manifest lacks may go.
@@ -149,6 +152,8 @@ pub struct ConvergePlan {
     pub kept: Vec<Kept>,
     /// What of the live tree could not be read; a tree that cannot be read is not converged.
     pub problems: Vec<Problem>,
+    /// The live tree that the plan was made of; none where nothing is.
+    listing: Option<Listing>,
     work: Work,
 }
 

@@ -9,7 +9,7 @@ use super::{ConvergePlan, Counts, Request, Work};
 use crate::monitor::Monitor;
 use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
-use crate::snapshot::live::Look;
+use crate::snapshot::live::{Listing, Look};
 use crate::snapshot::scan::{Keep, Workers};
 use crate::tree::read::Entries;
 use crate::tree::{Entry, Kind, Treatment, TreeError, TreePath};
@@ -40,11 +40,23 @@ pub fn plan(
         exclusions: request.exclusions,
         memory: request.memory,
         want: None,
+        seen: None,
     };
     let listing = look.list(&workers, monitor)?;
+    differences(repository, request, listing)
+}
+
+/// What must happen to make the tree that was listed the wanted one.
+pub(super) fn differences(
+    repository: &Repository,
+    request: &Request<'_>,
+    listing: Listing,
+) -> Result<ConvergePlan, SnapshotError> {
+    let is_tree = matches!(request.wanted.entry.kind, Kind::Directory { .. });
     let mut planner = Planner::new(repository, request, &listing);
     let base = if is_tree { planner.compare_tree()? } else { planner.compare_file()? };
-    planner.into_plan(base)
+    let plan = planner.into_plan(base)?;
+    Ok(ConvergePlan { listing: Some(listing), ..plan })
 }
 
 fn is_empty(path: &Path) -> Result<bool, TreeError> {
@@ -85,6 +97,7 @@ fn fresh(
         counts,
         kept: Vec::new(),
         problems: Vec::new(),
+        listing: None,
         work: Work::Fresh {
             exists,
             include: request.include.map(<[TreePath]>::to_vec),

@@ -1,5 +1,6 @@
 //! One directory, start to finish: opened, listed, every name looked at.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -76,7 +77,7 @@ impl Scan<'_, '_> {
             self.annex(|annex| annex.caches.extend(node.path.clone()));
             return self.release(Arc::clone(node));
         }
-        if let Some(block) = self.task.old.as_ref().and_then(|old| old.block(key_of(node))) {
+        if let Some(block) = self.task.old.and_then(|old| old.block(key_of(node))) {
             node.before.get_or_init(|| block);
         }
         let listed = Arc::new(Listed { node: Arc::clone(node), dir, names });
@@ -156,6 +157,12 @@ impl Scan<'_, '_> {
             let before = node.entry_before(name);
             let before = before.map(|(entry, mark)| (entry.clone(), *mark));
             let path = Self::path_of(node, name);
+            if let Some(before) =
+                before.as_ref().filter(|before| self.is_settled(&path, before, &stat))
+            {
+                self.settled.lock().expect("no holder of this lock panics").insert(path);
+                return Ok(Look::Done(Some(before.clone())));
+            }
             node.hold();
             let child = Node::new(Some(path), Some((Arc::clone(node), slot)));
             return Ok(Look::Below(child, before));
@@ -175,6 +182,15 @@ impl Scan<'_, '_> {
             return Ok(Look::Nothing);
         }
         self.take_inode(found, &|| Some(Self::path_of(node, name))).map(Look::Done)
+    }
+
+    /// Whether a directory need not be listed: nobody touched what is in it since it was.
+    fn is_settled(&self, path: &TreePath, (entry, mark): &(Entry, Mark), stat: &Stat) -> bool {
+        let is_touched = |touched: &BTreeSet<_>| touched.contains(&Some(path.clone()));
+        self.task.touched.is_some_and(|touched| !is_touched(touched))
+            && matches!(entry.kind, Kind::Directory { .. })
+            && !mark.is_racy
+            && mark.fits(entry, stat)
     }
 
     /// A large file, as a piece of work of its own.
@@ -210,6 +226,7 @@ impl Scan<'_, '_> {
     ) -> Result<Look, SnapshotError> {
         let node = &listed.node;
         node.hold();
+        self.has_links.store(true, Ordering::Relaxed);
         let path = Self::path_of(node, &listed.names[slot]);
         let member = Member { node: Arc::clone(node), slot, path };
         match self.links.register(stat.inode, stat.links, member) {

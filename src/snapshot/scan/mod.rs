@@ -55,11 +55,15 @@ pub(super) struct Task<'a> {
     pub(super) exclusions: &'a Exclusions,
     pub(super) walker: Walker,
     /// What is remembered of it.
-    pub(super) old: Option<StatCache>,
+    pub(super) old: Option<&'a StatCache>,
     /// Where it is remembered from now on.
     pub(super) new: &'a StatCacheWriter,
     /// Entries that are no directories are wanted only if this says so. `None`: all.
     pub(super) want: Option<&'a (dyn Fn(&TreePath) -> bool + Sync)>,
+    /// The directories that may differ from `old`, with all above them. The inside of any other
+    /// counts as it is there, if stat says the same of the directory itself. `None`: all are
+    /// looked at.
+    pub(super) touched: Option<&'a BTreeSet<Option<TreePath>>>,
 }
 
 /// What was found.
@@ -71,6 +75,10 @@ pub(super) struct Scanned {
     pub(super) annex: RootAnnex,
     /// Which users and groups own something.
     pub(super) owners: BTreeSet<(u32, u32)>,
+    /// Directories that were not listed, for nothing in them was touched.
+    pub(super) settled: BTreeSet<TreePath>,
+    /// Whether there is an inode with several names.
+    pub(super) has_links: bool,
 }
 
 /// One scan under way.
@@ -92,6 +100,8 @@ struct Scan<'a, 'w> {
     annex: Mutex<RootAnnex>,
     owners: Mutex<BTreeSet<(u32, u32)>>,
     problems: Mutex<Vec<Problem>>,
+    settled: Mutex<BTreeSet<TreePath>>,
+    has_links: AtomicBool,
 }
 
 /// A snapshot keeps so many problems by name; the rest are counted.
@@ -127,6 +137,8 @@ pub(super) fn scan(
         annex: Mutex::default(),
         owners: Mutex::default(),
         problems: Mutex::default(),
+        settled: Mutex::default(),
+        has_links: AtomicBool::new(false),
     };
     if is_dir {
         let node = Node::new(None, None);
@@ -243,7 +255,7 @@ impl<'w> Scan<'_, 'w> {
 
     fn try_single_file(&self, name: &[u8]) -> Result<(), SnapshotError> {
         let stat = self.root.stat(name).map_err(TreeError::io("look at", self.task.path))?;
-        let before = self.task.old.as_ref().and_then(|old| old.block(ROOT_KEY));
+        let before = self.task.old.and_then(|old| old.block(ROOT_KEY));
         let before =
             before.as_ref().and_then(|block| Some((block.entries.first()?, block.marks.first()?)));
         let found = Found { dir: &self.root, name, stat: &stat, before };
@@ -275,6 +287,8 @@ impl<'w> Scan<'_, 'w> {
             problems,
             annex: self.annex.into_inner().expect(UNPOISONED),
             owners: self.owners.into_inner().expect(UNPOISONED),
+            settled: self.settled.into_inner().expect(UNPOISONED),
+            has_links: self.has_links.into_inner(),
         })
     }
 

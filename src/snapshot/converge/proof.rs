@@ -1,0 +1,83 @@
+//! Looks at a tree again after it was converged: nothing may be left to do.
+//!
+//! What was touched is listed, looked at and, where stat tells of a change, read again; all else
+//! counts as the plan found it a moment before.
+
+use std::collections::BTreeSet;
+
+use super::plan::differences;
+use super::{ConvergePlan, Deletes, Request, Work};
+use crate::monitor::{Monitor, News};
+use crate::repository::{ObjectId, Repository};
+use crate::snapshot::SnapshotError;
+use crate::snapshot::live::Look;
+use crate::snapshot::scan::{Keep, Workers};
+use crate::tree::TreePath;
+
+/// What the look showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The tree is what was wanted.
+    AsWanted,
+    /// Something is left to do at this path, or cannot be read.
+    Differs(String),
+}
+
+/// Looks whether the tree is what `plan` made it, and remembers it as what `snapshot` holds if it
+/// is that and nothing else. `also` names directories in which somebody else had work to do.
+pub fn prove(
+    repository: &Repository,
+    request: &Request<'_>,
+    plan: &ConvergePlan,
+    also: &[TreePath],
+    snapshot: ObjectId,
+    monitor: &dyn Monitor,
+) -> Result<Proof, SnapshotError> {
+    let touched = plan.touched(also);
+    let workers = Workers::new(Keep::Hash(repository), None)?;
+    let look = Look {
+        path: request.path,
+        exclusions: request.exclusions,
+        memory: request.memory,
+        want: None,
+        seen: plan.listing.as_ref().map(|listing| (listing, &touched)),
+    };
+    let left = differences(repository, request, look.list(&workers, monitor)?)?;
+    if let Some(problem) = left.problems.first() {
+        return Ok(Proof::Differs(format!("{}: {}", problem.path.display(), problem.what)));
+    }
+    if let Some((word, path)) = left.lines().into_iter().next() {
+        let path = path.map_or_else(|| ".".to_owned(), |path| path.to_string());
+        return Ok(Proof::Differs(format!("{word} {path}")));
+    }
+    // What is kept beside the wanted is in no snapshot, and must not be remembered as if it were.
+    let is_whole = matches!(request.deletes, Deletes::All)
+        && request.include.is_none()
+        && left.kept.is_empty();
+    if let Some(listing) = left.listing.as_ref().filter(|_| is_whole)
+        && let Err(error) = listing.remember(repository, request.memory, snapshot)
+    {
+        let what = format!("{} will be read again: {error}", request.path.display());
+        monitor.tell(News::Warning { what });
+    }
+    Ok(Proof::AsWanted)
+}
+
+impl ConvergePlan {
+    /// The directories in which something was to be done, with all above them.
+    fn touched(&self, also: &[TreePath]) -> BTreeSet<Option<TreePath>> {
+        let mut touched = BTreeSet::from([None]);
+        let Work::Differences(work) = &self.work else { return touched };
+        let made = work.items.iter().chain(&work.directories).map(|item| &item.path);
+        let gone = work.deletes.iter().map(|goner| &goner.path);
+        let dressed = work.metadata.keys().chain(work.touched.keys()).flatten();
+        for path in made.chain(gone).chain(dressed).chain(also) {
+            let mut path = Some(path.clone());
+            // If it is there already, so is all above it.
+            while touched.insert(path.clone()) {
+                path = path.and_then(|path| path.parent());
+            }
+        }
+        touched
+    }
+}
