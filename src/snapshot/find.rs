@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::vec;
 
 use super::SnapshotError;
 use super::record::Snapshot;
 use crate::repository::{ChunkId, Repository};
-use crate::tree::{Entry, Kind, read};
+use crate::tree::read::DirEntries;
+use crate::tree::{Entry, Kind};
 
 /// An entry that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +32,9 @@ pub struct Finder<'a> {
     known: HashMap<(ChunkId, PathBuf), Rc<[Sighting]>>,
 }
 
-struct Open {
+struct Open<'a> {
     key: (ChunkId, PathBuf),
-    entries: vec::IntoIter<Entry>,
+    entries: DirEntries<'a>,
     found: Vec<Sighting>,
 }
 
@@ -66,7 +66,7 @@ impl<'a> Finder<'a> {
         let mut open = vec![self.open(key)?];
         loop {
             let dir = open.last_mut().expect("the first is returned when it ends");
-            let Some(entry) = dir.entries.next() else {
+            let Some(entry) = dir.entries.next().transpose()? else {
                 let Open { key, found, .. } = open.pop().expect("it is the last");
                 let found: Rc<[Sighting]> = found.into();
                 self.known.insert(key, Rc::clone(&found));
@@ -90,8 +90,8 @@ impl<'a> Finder<'a> {
         }
     }
 
-    fn open(&self, key: (ChunkId, PathBuf)) -> Result<Open, SnapshotError> {
-        let entries = read::read_dir(self.repository, &key.0)?.into_iter();
+    fn open(&self, key: (ChunkId, PathBuf)) -> Result<Open<'a>, SnapshotError> {
+        let entries = DirEntries::of(self.repository, &key.0)?;
         Ok(Open { key, entries, found: Vec::new() })
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
-use std::vec;
 
 use super::{Snapshot, SnapshotError};
 use crate::database::{DatabaseError, state};
 use crate::repository::{ChunkId, Repository, RepositoryError, Stored};
-use crate::tree::{Entry, Kind, TreeError, TreePath, read};
+use crate::tree::read::DirEntries;
+use crate::tree::{Kind, TreeError, TreePath};
 
 /// A part of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,10 +69,10 @@ impl Below {
 }
 
 /// A directory that is being looked at.
-struct Open {
+struct Open<'a> {
     object: ChunkId,
     name: Box<[u8]>,
-    entries: vec::IntoIter<Entry>,
+    entries: DirEntries<'a>,
     lost: Vec<Below>,
 }
 
@@ -154,8 +154,12 @@ impl Needs {
         }
         loop {
             let Some(dir) = open.last_mut() else { return Ok(Vec::new()) };
-            let Some(entry) = dir.entries.next() else {
-                let done = open.pop().expect("it is the last");
+            let next = dir.entries.next().transpose();
+            let Ok(Some(entry)) = next else {
+                let mut done = open.pop().expect("it is the last");
+                if let Err(error) = next {
+                    done.lost = Below::all([self.met_in(error)?]);
+                }
                 self.remember(&done);
                 match open.last_mut() {
                     None => return Ok(done.lost),
@@ -183,12 +187,12 @@ impl Needs {
     }
 
     /// Opens a directory for looking at, or says at once what is known of it.
-    fn enter(
+    fn enter<'a>(
         &mut self,
-        repository: &Repository,
+        repository: &'a Repository,
         object: &ChunkId,
         name: Box<[u8]>,
-        open: &mut Vec<Open>,
+        open: &mut Vec<Open<'a>>,
         lack: &mut Lack<'_>,
     ) -> Result<Result<(), Vec<Below>>, SnapshotError> {
         if self.whole.contains(object) {
@@ -199,10 +203,9 @@ impl Needs {
         }
         let mut objects = lack(object)?;
         if objects.is_empty() {
-            match read::read_dir(repository, object) {
+            match DirEntries::of(repository, object) {
                 Ok(entries) => {
-                    let (object, entries) = (*object, entries.into_iter());
-                    open.push(Open { object, name, entries, lost: Vec::new() });
+                    open.push(Open { object: *object, name, entries, lost: Vec::new() });
                     return Ok(Ok(()));
                 }
                 Err(error) => objects.push(self.met_in(error)?),
@@ -213,7 +216,7 @@ impl Needs {
         Ok(Err(lost))
     }
 
-    fn remember(&mut self, dir: &Open) {
+    fn remember(&mut self, dir: &Open<'_>) {
         if dir.lost.is_empty() {
             self.whole.insert(dir.object);
         } else {

@@ -3,7 +3,8 @@
 use super::{Snapshot, SnapshotError};
 use crate::database::state;
 use crate::repository::{ChunkId, Repository, RepositoryError, Stored};
-use crate::tree::{Kind, read};
+use crate::tree::Kind;
+use crate::tree::read::DirEntries;
 
 /// What is asked of each chunk; what `false` is said of is not looked into.
 pub(super) type Ask<'a> = dyn FnMut(&ChunkId) -> Result<bool, RepositoryError> + 'a;
@@ -28,21 +29,24 @@ pub(super) fn reach(
     Ok(())
 }
 
-/// A tree may be deeper than the stack.
+/// A tree may be deeper than the stack, and a directory larger than memory.
 fn tree(repository: &Repository, root: &Kind, ask: &mut Ask<'_>) -> Result<(), SnapshotError> {
-    let mut open = vec![root.clone()];
-    while let Some(kind) = open.pop() {
-        match kind {
-            Kind::File { content: stored, .. } => content(repository, &stored, ask)?,
-            Kind::Directory { object } if ask(&object)? => {
-                let is_new = &mut |id: &ChunkId| ask(id).map_err(Into::into);
-                let entries = read::read_new(repository, &object, is_new)?;
-                open.extend(entries.into_iter().rev().map(|entry| entry.kind));
+    let mut open = Vec::new();
+    let mut next = Some(root.clone());
+    loop {
+        match next.take() {
+            Some(Kind::File { content: stored, .. }) => content(repository, &stored, ask)?,
+            Some(Kind::Directory { object }) if ask(&object)? => {
+                open.push(DirEntries::of(repository, &object)?);
             }
             _ => {}
         }
+        let Some(entries) = open.last_mut() else { return Ok(()) };
+        match entries.next_new(&mut |id| ask(id).map_err(Into::into))? {
+            Some(entry) => next = Some(entry.kind),
+            None => drop(open.pop()),
+        }
     }
-    Ok(())
 }
 
 fn content(

@@ -1,12 +1,11 @@
 //! What snapshots hold, what each of them added, and what of the repository nobody needs.
 
-use std::collections::HashMap;
-
 use super::SnapshotError;
 use super::record::Snapshot;
 use crate::database::visit_chunks;
-use crate::repository::{ChunkId, ObjectId, Repository, RepositoryError, Stored, Usage};
-use crate::tree::{Kind, read};
+use crate::repository::{ChunkId, ObjectId, Repository, RepositoryError, Seen, Stored, Usage};
+use crate::tree::Kind;
+use crate::tree::read::{self, DirEntries};
 
 /// What one snapshot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,57 +31,50 @@ pub struct Stats {
 
 /// Visits everything that `snapshots` need, which come with the oldest first.
 pub fn stats(repository: &Repository, snapshots: &[Snapshot]) -> Result<Stats, SnapshotError> {
-    let mut seen = Seen { repository, lengths: HashMap::new(), added: 0 };
+    let mut met = Met { repository, seen: repository.nothing_seen()?, added: 0 };
     let mut stats = Stats::default();
     for snapshot in snapshots {
-        seen.added = 0;
-        seen.snapshot(snapshot)?;
+        met.added = 0;
+        met.snapshot(snapshot)?;
         let rows: u64 = snapshot.databases.iter().map(|database| database.bytes).sum();
-        stats.unique_bytes += seen.added;
+        stats.unique_bytes += met.added;
         stats.shares.push(Share {
             id: snapshot.id,
             restore_bytes: snapshot.counts.bytes + rows,
-            added_bytes: seen.added,
+            added_bytes: met.added,
         });
     }
-    stats.usage = repository.usage(&|id| seen.lengths.contains_key(id))?;
+    stats.usage = repository.usage(&met.seen)?;
     Ok(stats)
 }
 
-/// Chunks that were met, with their lengths.
-struct Seen<'a> {
+/// Chunks that were met, and the bytes of those that one snapshot added.
+struct Met<'a> {
     repository: &'a Repository,
-    lengths: HashMap<ChunkId, u32>,
+    seen: Seen,
     added: u64,
 }
 
-impl Seen<'_> {
+impl Met<'_> {
     /// Notes a chunk; whether it is new.
     fn meet(&mut self, id: &ChunkId) -> Result<bool, RepositoryError> {
-        if self.lengths.contains_key(id) {
-            return Ok(false);
-        }
-        let missing = || RepositoryError::MissingChunk { id: *id };
-        let place = self.repository.locate(id)?.ok_or_else(missing)?;
-        self.lengths.insert(*id, place.bytes);
-        self.added += u64::from(place.bytes);
-        Ok(true)
+        let bytes = self.seen.meet(id)?;
+        self.added += bytes.map_or(0, u64::from);
+        Ok(bytes.is_some())
     }
 
+    /// A tree may be deeper than the stack, and a directory larger than memory.
     fn snapshot(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
-        let mut open: Vec<Kind> =
-            snapshot.roots.iter().map(|root| root.entry.kind.clone()).collect();
-        while let Some(kind) = open.pop() {
-            match kind {
-                Kind::File { content, .. } => self.content(&content)?,
-                Kind::Directory { object } if self.meet(&object)? => {
-                    for leaf in read::leaves(self.repository, &object)? {
-                        self.meet(&leaf)?;
-                    }
-                    let entries = read::read_dir(self.repository, &object)?;
-                    open.extend(entries.into_iter().map(|entry| entry.kind));
-                }
-                _ => {}
+        let mut open = Vec::new();
+        for root in &snapshot.roots {
+            self.entry(&root.entry.kind, &mut open)?;
+        }
+        while let Some(object) = open.pop() {
+            for leaf in read::leaves(self.repository, &object)? {
+                self.meet(&leaf)?;
+            }
+            for entry in DirEntries::of(self.repository, &object)? {
+                self.entry(&entry?.kind, &mut open)?;
             }
         }
         self.content(&snapshot.annex)?;
@@ -94,6 +86,15 @@ impl Seen<'_> {
             visit_chunks(repository, &database.state, &mut |id| {
                 self.meet(id).map(drop).map_err(SnapshotError::from)
             })?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, kind: &Kind, open: &mut Vec<ChunkId>) -> Result<(), SnapshotError> {
+        match kind {
+            Kind::File { content, .. } => self.content(content)?,
+            Kind::Directory { object } if self.meet(object)? => open.push(*object),
+            _ => {}
         }
         Ok(())
     }

@@ -29,26 +29,6 @@ pub fn leaves(repository: &Repository, object: &ChunkId) -> Result<Vec<ChunkId>,
 /// Whether an object was not met before.
 pub type IsNew<'a> = dyn FnMut(&ChunkId) -> Result<bool, TreeError> + 'a;
 
-/// The entries of a stored directory that lie in objects not met before: `is_new` is asked of every
-/// object that the directory is made of, the first apart.
-pub fn read_new(
-    repository: &Repository,
-    object: &ChunkId,
-    is_new: &mut IsNew<'_>,
-) -> Result<Vec<Entry>, TreeError> {
-    let mut entries = Vec::new();
-    for part in parts_of(repository, object)? {
-        match part {
-            Leaf::Here(leaf) => entries = leaf,
-            Leaf::At(part) if is_new(&part.object)? => {
-                entries.extend(read_part(repository, &part)?);
-            }
-            Leaf::At(_) => {}
-        }
-    }
-    Ok(entries)
-}
-
 /// The entry at `path` below `root`.
 pub fn find(
     repository: &Repository,
@@ -131,21 +111,27 @@ impl<'a> DirEntries<'a> {
         };
         Ok(Self { repository, leaf: leaf.into_iter(), rest: rest.into_iter() })
     }
+
+    /// The next that lies in an object not met before: `is_new` is asked of every object that the
+    /// directory is made of, the first apart.
+    pub fn next_new(&mut self, is_new: &mut IsNew<'_>) -> Result<Option<Entry>, TreeError> {
+        loop {
+            if let Some(entry) = self.leaf.next() {
+                return Ok(Some(entry));
+            }
+            let Some(part) = self.rest.next() else { return Ok(None) };
+            if is_new(&part.object)? {
+                self.leaf = read_part(self.repository, &part)?.into_iter();
+            }
+        }
+    }
 }
 
 impl Iterator for DirEntries<'_> {
     type Item = Result<Entry, TreeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(entry) = self.leaf.next() {
-                return Some(Ok(entry));
-            }
-            match read_part(self.repository, &self.rest.next()?) {
-                Ok(leaf) => self.leaf = leaf.into_iter(),
-                Err(error) => return Some(Err(error)),
-            }
-        }
+        self.next_new(&mut |_| Ok(true)).transpose()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where each chunk is: all index segments of the repository, opened.
 
+mod bits;
 mod build;
 mod cache;
 mod filter;
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+pub(super) use bits::Bits;
 pub(super) use build::{Named, build};
 pub(super) use load::Shelf;
 pub(super) use merge::{Cursor, merge_kept};

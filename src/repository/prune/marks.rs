@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::choose::PackTally;
 use crate::repository::id::{ChunkId, ObjectId};
-use crate::repository::index::{Cursor, Index, Row};
+use crate::repository::index::{Bits, Cursor, Index, Row};
 
 /// What came of marking a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,23 +39,6 @@ pub(super) struct Marks {
     /// For each pack, as the how manieth it was first needed.
     first_needed: Vec<u32>,
     needed: u32,
-}
-
-/// As many bits as a table has rows.
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(count: usize) -> Self {
-        Self(vec![0; count.div_ceil(64)])
-    }
-
-    fn get(&self, number: usize) -> bool {
-        self.0[number / 64] >> (number % 64) & 1 == 1
-    }
-
-    fn set(&mut self, number: usize) {
-        self.0[number / 64] |= 1 << (number % 64);
-    }
 }
 
 const NEVER: u32 = u32::MAX;
