@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFl
 use rustix::io::Errno;
 
 use super::meta::{self, At, FileKind, Handle, Inode, Stat};
+use super::names::Names;
 use super::usage::count_sync;
 
 /// An open directory.
@@ -132,15 +133,20 @@ impl Dir {
 
     /// The names in it, but for `.` and `..`, in no order.
     pub fn names(&self) -> io::Result<Vec<Box<[u8]>>> {
+        Ok(self.list()?.iter().map(Into::into).collect())
+    }
+
+    /// The same, in one block of memory.
+    pub fn list(&self) -> io::Result<Names> {
         rustix::fs::seek(&self.0, SeekFrom::Start(0))?;
         let mut room = [MaybeUninit::uninit(); 16 * 1024];
         let mut listing = RawDir::new(&self.0, &mut room);
-        let mut names = Vec::new();
+        let mut names = Names::default();
         while let Some(entry) = listing.next() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push(name.into());
+                names.push(name);
             }
         }
         Ok(names)

@@ -12,6 +12,7 @@ pub mod file;
 pub mod host;
 pub mod lock;
 pub mod meta;
+pub mod names;
 pub mod process;
 mod pty;
 pub mod random;

@@ -87,10 +87,15 @@ impl Repository {
         id: &ObjectId,
         freshness: Freshness,
     ) -> Result<Option<Vec<u8>>, RepositoryError> {
-        if self.inner.backend.stat(kind.object(), &id.to_string())?.is_none() {
-            return Ok(None);
+        let read = self.inner.get_sealed_from(kind.object(), id, freshness);
+        match read {
+            Ok(body) => Ok(Some(body)),
+            // Asked only now: nearly all that are asked for are there.
+            Err(error) => match self.inner.backend.stat(kind.object(), &id.to_string())? {
+                None => Ok(None),
+                Some(_) => Err(error),
+            },
         }
-        self.inner.get_sealed_from(kind.object(), id, freshness).map(Some)
     }
 
     /// Writes a record under a new name; durable on return. Snapshots go through `Writer::commit`.

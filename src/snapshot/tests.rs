@@ -2,6 +2,7 @@
 
 mod campaign;
 mod faults;
+mod wide;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -66,6 +66,54 @@ pub fn put_directory<E>(
     }
 }
 
+/// Stores a directory whose entries are not all held at once: what comes out is what
+/// [`put_directory`] makes of all of them.
+#[derive(Default)]
+pub struct DirectoryWriter {
+    leaf: Vec<Entry>,
+    weight: usize,
+    is_full: bool,
+    parts: Vec<Part>,
+}
+
+impl DirectoryWriter {
+    /// Adds the next entry by name.
+    pub fn push<E>(
+        &mut self,
+        entry: Entry,
+        put: impl FnOnce(&[u8]) -> Result<ChunkId, E>,
+    ) -> Result<(), E> {
+        if self.is_full {
+            self.end_leaf(put)?;
+        }
+        self.weight += weight_of(&entry);
+        self.is_full = is_cut(self.weight, self.leaf.len() + 1, &entry);
+        self.leaf.push(entry);
+        Ok(())
+    }
+
+    /// Stores what is left; the id of the directory's object.
+    pub fn finish<E>(
+        mut self,
+        mut put: impl FnMut(&[u8]) -> Result<ChunkId, E>,
+    ) -> Result<ChunkId, E> {
+        if self.parts.is_empty() {
+            return put(&encode_leaf(&self.leaf));
+        }
+        self.end_leaf(&mut put)?;
+        put(&encode_branch(&self.parts))
+    }
+
+    fn end_leaf<E>(&mut self, put: impl FnOnce(&[u8]) -> Result<ChunkId, E>) -> Result<(), E> {
+        let object = put(&encode_leaf(&self.leaf))?;
+        let first_name = self.leaf.first().map_or_else(Box::default, |entry| entry.name.clone());
+        self.parts.push(Part { object, entries: self.leaf.len() as u64, first_name });
+        self.leaf.clear();
+        (self.weight, self.is_full) = (0, false);
+        Ok(())
+    }
+}
+
 /// Reads one object.
 pub fn decode(raw: &[u8]) -> Result<DirectoryObject, BadObject> {
     match raw.first() {
@@ -82,11 +130,16 @@ fn leaf_length(entries: &[Entry]) -> usize {
     for (index, entry) in entries.iter().enumerate() {
         weight += weight_of(entry);
         let count = index + 1;
-        if weight >= LEAF_WEIGHT_MAX || count >= LEAF_ENTRIES_MIN && cuts_after(&entry.name) {
+        if is_cut(weight, count, entry) {
             return count;
         }
     }
     entries.len()
+}
+
+/// Whether a leaf ends after `last`.
+fn is_cut(weight: usize, count: usize, last: &Entry) -> bool {
+    weight >= LEAF_WEIGHT_MAX || count >= LEAF_ENTRIES_MIN && cuts_after(&last.name)
 }
 
 fn weight_of(entry: &Entry) -> usize {

@@ -2,8 +2,11 @@
 //! again. Local, 0600, replaced by rename; if anything about it is odd, it is as if it were absent.
 //!
 //! The file: blocks in no order, one for each directory (its entries as a directory object, and
-//! for each a [`Mark`]) · the places of the blocks, sorted by the hash of the directory's path ·
+//! for each a [`Mark`]; of a wide one where the [`Run`]s of its entries are) · the places of the blocks, sorted by the hash of the directory's path ·
 //! what it is a cache of · where those two begin, and a checksum over them.
+
+mod block;
+mod wide;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -13,15 +16,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::wire::{Reader, Writer};
-use super::{BadObject, Entry, Mtime, manifest};
+use super::{BadObject, Entry, Mtime};
 use crate::os::file;
 use crate::os::meta::{Inode, Stamp, Stat};
 use crate::repository::{ChunkId, ObjectId};
 
-const MAGIC: [u8; 8] = *b"snapst1\n";
+use self::block::{decode_block, encode_block, hash_of, key_of};
+pub use self::wide::{Recalled, Run, Wide};
+
+const MAGIC: [u8; 8] = *b"snapst2\n";
 const TRAILER_BYTES: usize = 8 + 8 + 8 + 32 + 8;
 const PLACE_BYTES: usize = 8 + 8 + 4;
-const MARK_BYTES: usize = 8 + 4 + 8 + 4 + 8 + 8 + 4 + 1;
 
 /// The key of the block that holds the root itself, as one entry; a directory's key is its path.
 pub const ROOT_KEY: &[u8] = b"/";
@@ -137,18 +142,28 @@ impl StatCache {
         &self.origin
     }
 
-    /// The block of one directory.
-    pub fn block(&self, key: &[u8]) -> Option<Block> {
+    /// What is remembered of one directory.
+    pub fn recall(&self, key: &[u8]) -> Option<Recalled> {
         let hash = hash_of(key);
         let first = self.places.partition_point(|place| place.hash < hash);
         let mut fitting = self.places[first..].iter().take_while(|place| place.hash == hash);
-        fitting.find_map(|place| self.read_block(*place, key).ok().flatten())
+        fitting.find_map(|place| {
+            let raw = wide::read_at(&self.file, place.offset, place.length).ok()?;
+            decode_block(&raw, key).ok().flatten()
+        })
     }
 
-    fn read_block(&self, place: Place, key: &[u8]) -> io::Result<Option<Block>> {
-        let mut raw = vec![0; place.length as usize];
-        self.file.read_exact_at(&mut raw, place.offset)?;
-        Ok(decode_block(&raw, key).unwrap_or_default())
+    /// The block of one directory, however wide.
+    pub fn block(&self, key: &[u8]) -> Option<Block> {
+        match self.recall(key)? {
+            Recalled::Whole(block) => Some(block),
+            Recalled::Wide(wide) => wide.whole(self),
+        }
+    }
+
+    /// Some entries of a wide directory.
+    pub fn run(&self, run: &Run) -> Option<Block> {
+        run.read(&self.file).ok()
     }
 
     fn read(file: File) -> io::Result<Self> {
@@ -197,13 +212,19 @@ struct Inner {
 }
 
 impl Inner {
-    fn append(&mut self, key: &[u8], head: &[u8], leaf: &[u8]) -> io::Result<()> {
+    fn append(&mut self, head: &[u8], leaf: &[u8]) -> io::Result<(u64, u32)> {
         let length = u32::try_from(head.len() + leaf.len());
         let length = length.map_err(|_| io::ErrorKind::FileTooLarge)?;
         self.out.write_all(head)?;
         self.out.write_all(leaf)?;
-        self.places.push(Place { hash: hash_of(key), offset: self.offset, length });
+        let offset = self.offset;
         self.offset += u64::from(length);
+        Ok((offset, length))
+    }
+
+    fn append_block(&mut self, key: &[u8], head: &[u8], leaf: &[u8]) -> io::Result<()> {
+        let (offset, length) = self.append(head, leaf)?;
+        self.places.push(Place { hash: hash_of(key), offset, length });
         Ok(())
     }
 }
@@ -220,7 +241,7 @@ impl StatCacheWriter {
         let (head, leaf) = encode_block(key, object, entries, marks);
         let mut inner = self.inner.lock().expect("no holder of this lock panics");
         if inner.failed.is_none() {
-            inner.failed = inner.append(key, &head, &leaf).err();
+            inner.failed = inner.append_block(key, &head, &leaf).err();
         }
     }
 
@@ -232,9 +253,12 @@ impl StatCacheWriter {
         for place in places {
             raw.resize(place.length as usize, 0);
             other.file.read_exact_at(&mut raw, place.offset)?;
-            let Some(key) = key_of(&raw).filter(|key| wanted(key)) else { continue };
+            let Some((key, wide)) = key_of(&raw).filter(|(key, _)| wanted(key)) else { continue };
             let mut inner = self.inner.lock().expect("no holder of this lock panics");
-            inner.append(key, &raw, &[])?;
+            match wide {
+                None => inner.append_block(key, &raw, &[])?,
+                Some(wide) => inner.adopt_wide(key, &wide, &other.file)?,
+            }
         }
         Ok(())
     }
@@ -320,77 +344,6 @@ impl Origin {
         let boot_id = String::from_utf8_lossy(from.bytes("origin")?).into_owned();
         Ok(Self { snapshot, boot_id, source: from.array()? })
     }
-}
-
-fn hash_of(key: &[u8]) -> u64 {
-    let hash = blake3::hash(key);
-    u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
-}
-
-/// A block in two parts: what is large is not copied together.
-fn encode_block(
-    key: &[u8],
-    object: &ChunkId,
-    entries: &[Entry],
-    marks: &[Mark],
-) -> (Vec<u8>, Vec<u8>) {
-    let mut out = Writer(Vec::with_capacity(64 + key.len() + MARK_BYTES * marks.len()));
-    out.raw(&[0; 8]);
-    out.bytes(key);
-    out.raw(object.as_bytes());
-    out.count(marks.len());
-    for mark in marks {
-        for stamp in [mark.mtime, mark.ctime] {
-            out.raw(&stamp.secs.to_le_bytes());
-            out.raw(&stamp.nanos.to_le_bytes());
-        }
-        out.raw(&mark.inode.dev.to_le_bytes());
-        out.raw(&mark.inode.ino.to_le_bytes());
-        out.raw(&mark.links.to_le_bytes());
-        out.byte(mark.is_racy.into());
-    }
-    let leaf = manifest::encode_leaf(entries);
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&out.0[8..]).update(&leaf);
-    out.0[..8].copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    (out.0, leaf)
-}
-
-/// The key of a block; `None` if it was damaged.
-fn key_of(raw: &[u8]) -> Option<&[u8]> {
-    let mut from = Reader(raw);
-    let checksum = u64::from_le_bytes(from.array().ok()?);
-    (hash_of(from.0) == checksum).then_some(())?;
-    from.bytes("key").ok()
-}
-
-/// `None` if it is the block of another key.
-fn decode_block(raw: &[u8], key: &[u8]) -> Result<Option<Block>, BadObject> {
-    let mut from = Reader(raw);
-    let checksum = u64::from_le_bytes(from.array()?);
-    if hash_of(from.0) != checksum {
-        return Err(BadObject::Short);
-    }
-    if from.bytes("key")? != key {
-        return Ok(None);
-    }
-    let object = ChunkId::from_bytes(from.array()?);
-    let count = from.count("marks", MARK_BYTES)?;
-    let marks = (0..count).map(|_| take_mark(&mut from)).collect::<Result<Vec<_>, _>>()?;
-    let entries = manifest::decode_leaf(from.0)?;
-    Ok((entries.len() == marks.len()).then_some(Block { object, entries, marks }))
-}
-
-fn take_mark(from: &mut Reader<'_>) -> Result<Mark, BadObject> {
-    let mut stamp = || {
-        let secs = i64::from_le_bytes(from.array()?);
-        Ok::<_, BadObject>(Stamp { secs, nanos: u32::from_le_bytes(from.array()?) })
-    };
-    let (mtime, ctime) = (stamp()?, stamp()?);
-    let dev = u64::from_le_bytes(from.array()?);
-    let inode = Inode { dev, ino: u64::from_le_bytes(from.array()?) };
-    let links = u32::from_le_bytes(from.array()?);
-    Ok(Mark { mtime, ctime, inode, links, is_racy: from.byte()? != 0 })
 }
 
 #[cfg(test)]

@@ -11,14 +11,14 @@ use super::Scan;
 use super::inode::{Found, meta_of};
 use super::links::{Member, Next};
 use super::node::{Node, Own, Slot};
+use super::slots::{Slots, Window, slices};
 use crate::os::beneath::Dir;
 use crate::os::meta::{FileKind, Stat};
+use crate::os::names::Names;
 use crate::snapshot::SnapshotError;
 use crate::tree::statcache::Mark;
 use crate::tree::{CACHEDIR_TAG, Entry, Kind, Meta, Mtime, Treatment, TreePath, Xattr, is_ours};
 
-/// So many names are one piece of work; a larger directory is shared.
-const SLICE_NAMES: usize = 512;
 /// A file of so many bytes is a piece of work of its own.
 const LARGE_FILE_BYTES: u64 = 4 << 20;
 
@@ -26,7 +26,7 @@ const LARGE_FILE_BYTES: u64 = 4 << 20;
 struct Listed {
     node: Arc<Node>,
     dir: Dir,
-    names: Vec<Box<[u8]>>,
+    names: Names,
 }
 
 impl Scan<'_, '_> {
@@ -71,25 +71,25 @@ impl Scan<'_, '_> {
         {
             let mut inner = node.lock();
             inner.own = Some(Own { is_skipped: is_cache, ..own });
-            inner.slots = if is_cache { Vec::new() } else { vec![None; names.len()] };
+            inner.slots = if is_cache { Slots::default() } else { Slots::new(names.len()) };
         }
         if is_cache {
             self.annex(|annex| annex.caches.extend(node.path.clone()));
             return self.release(Arc::clone(node));
         }
-        if let Some(block) = self.task.old.and_then(|old| old.block(key_of(node))) {
-            node.before.get_or_init(|| block);
+        if let Some(known) = self.task.old.and_then(|old| old.recall(key_of(node))) {
+            node.before.get_or_init(|| known);
         }
         let listed = Arc::new(Listed { node: Arc::clone(node), dir, names });
         // Those nearest in path order are worked on first: a worker takes what it left last.
-        let count = listed.names.len();
-        for start in (SLICE_NAMES..count).step_by(SLICE_NAMES).rev() {
+        let mut slices = slices(listed.names.len());
+        let first = slices.next().unwrap_or_default();
+        for range in slices.rev() {
             node.hold();
             let listed = Arc::clone(&listed);
-            let range = start..count.min(start + SLICE_NAMES);
             self.spawn(scope, move |scan, scope| scan.slice(scope, &listed, range));
         }
-        self.slice(scope, &listed, 0..count.min(SLICE_NAMES))
+        self.slice(scope, &listed, first)
     }
 
     /// Works on some names of a directory.
@@ -102,19 +102,16 @@ impl Scan<'_, '_> {
         self.saw(range.len());
         let mut below = Vec::new();
         let mut done: Vec<(usize, Slot)> = Vec::with_capacity(range.len());
+        let mut window = Window::default();
         for slot in range {
-            match self.look_at(scope, listed, slot)? {
-                Look::Nothing => {}
+            match self.look_at(scope, listed, slot, &mut window)? {
+                Look::Nothing => done.push((slot, None)),
+                Look::Later => {}
                 Look::Done(found) => done.push((slot, found)),
                 Look::Below(child, before) => below.push((child, before)),
             }
         }
-        {
-            let mut inner = listed.node.lock();
-            for (slot, found) in done {
-                inner.slots[slot] = found;
-            }
-        }
+        self.put(&listed.node, done);
         for (child, before) in below.into_iter().rev() {
             self.outstanding.fetch_add(1, Ordering::Relaxed);
             scope.spawn(move |scope| self.directory(scope, &child, before.as_ref()));
@@ -127,8 +124,9 @@ impl Scan<'_, '_> {
         scope: &Scope<'s>,
         listed: &Arc<Listed>,
         slot: usize,
+        window: &mut Window,
     ) -> Result<Look, SnapshotError> {
-        let (node, dir, name) = (&listed.node, &listed.dir, &*listed.names[slot]);
+        let (node, dir, name) = (&listed.node, &listed.dir, listed.names.get(slot));
         let stat = match dir.stat(name) {
             Ok(stat) => stat,
             Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => return Ok(Look::Nothing),
@@ -154,7 +152,7 @@ impl Scan<'_, '_> {
             Treatment::Covered => {}
         }
         if is_dir {
-            let before = node.entry_before(name);
+            let before = self.before(node, name, window);
             let before = before.map(|(entry, mark)| (entry.clone(), *mark));
             let path = Self::path_of(node, name);
             if let Some(before) =
@@ -171,15 +169,15 @@ impl Scan<'_, '_> {
             return Ok(Look::Nothing);
         }
         if stat.links > 1 {
-            return self.linked(scope, listed, slot, &stat);
+            return self.linked(scope, listed, slot, &stat, window);
         }
-        let before = node.entry_before(name);
+        let before = self.before(node, name, window);
         let found = Found { dir, name, stat: &stat, before };
         if is_large(&stat) && found.unchanged().is_none() {
             let listed = Arc::clone(listed);
             node.hold();
             self.spawn(scope, move |scan, _| scan.large_file(&listed, slot, &stat));
-            return Ok(Look::Nothing);
+            return Ok(Look::Later);
         }
         self.take_inode(found, &|| Some(Self::path_of(node, name))).map(Look::Done)
     }
@@ -200,8 +198,8 @@ impl Scan<'_, '_> {
         slot: usize,
         stat: &Stat,
     ) -> Result<(), SnapshotError> {
-        let found = self.take_listed(listed, slot, stat)?;
-        listed.node.lock().slots[slot] = found;
+        let found = self.take_listed(listed, slot, stat, &mut Window::default())?;
+        self.put(&listed.node, [(slot, found)]);
         self.release(Arc::clone(&listed.node))
     }
 
@@ -210,9 +208,11 @@ impl Scan<'_, '_> {
         listed: &Arc<Listed>,
         slot: usize,
         stat: &Stat,
+        window: &mut Window,
     ) -> Result<Slot, SnapshotError> {
-        let (node, name) = (&listed.node, &*listed.names[slot]);
-        let found = Found { dir: &listed.dir, name, stat, before: node.entry_before(name) };
+        let (node, name) = (&listed.node, listed.names.get(slot));
+        let before = self.before(node, name, window);
+        let found = Found { dir: &listed.dir, name, stat, before };
         self.take_inode(found, &|| Some(Self::path_of(node, name)))
     }
 
@@ -223,22 +223,25 @@ impl Scan<'_, '_> {
         listed: &Arc<Listed>,
         slot: usize,
         stat: &Stat,
+        window: &mut Window,
     ) -> Result<Look, SnapshotError> {
         let node = &listed.node;
         node.hold();
         self.has_links.store(true, Ordering::Relaxed);
-        let path = Self::path_of(node, &listed.names[slot]);
+        let path = Self::path_of(node, listed.names.get(slot));
         let member = Member { node: Arc::clone(node), slot, path };
         match self.links.register(stat.inode, stat.links, member) {
             Next::Wait => {}
             Next::Settle(group) => self.settle(*group)?,
             Next::Read if is_large(stat) => {
                 let (listed, stat) = (Arc::clone(listed), *stat);
-                self.spawn(scope, move |scan, _| scan.read_linked(&listed, slot, &stat));
+                self.spawn(scope, move |scan, _| {
+                    scan.read_linked(&listed, slot, &stat, &mut Window::default())
+                });
             }
-            Next::Read => self.read_linked(listed, slot, stat)?,
+            Next::Read => self.read_linked(listed, slot, stat, window)?,
         }
-        Ok(Look::Nothing)
+        Ok(Look::Later)
     }
 
     fn read_linked(
@@ -246,8 +249,9 @@ impl Scan<'_, '_> {
         listed: &Arc<Listed>,
         slot: usize,
         stat: &Stat,
+        window: &mut Window,
     ) -> Result<(), SnapshotError> {
-        let found = self.take_listed(listed, slot, stat)?;
+        let found = self.take_listed(listed, slot, stat, window)?;
         match self.links.found(stat.inode, stat.links, found) {
             Some(group) => self.settle(group),
             None => Ok(()),
@@ -314,8 +318,10 @@ impl Scan<'_, '_> {
 }
 
 enum Look {
-    /// It is not part of the tree, or its slot is filled later.
+    /// It is not part of the tree.
     Nothing,
+    /// Its slot is filled by whoever takes it.
+    Later,
     Done(Slot),
     /// A directory, and what it was when its parent was last read.
     Below(Arc<Node>, Option<(Entry, Mark)>),
@@ -343,10 +349,10 @@ fn own_of(dir: &Dir, before: Option<&(Entry, Mark)>) -> std::io::Result<Own> {
 }
 
 /// Whether the directory carries the mark of a cache.
-fn is_tagged(dir: &Dir, names: &[Box<[u8]>]) -> bool {
+fn is_tagged(dir: &Dir, names: &Names) -> bool {
     use std::io::Read;
     let name = b"CACHEDIR.TAG".as_slice();
-    let is_there = names.binary_search_by(|other| (**other).cmp(name)).is_ok();
+    let is_there = names.holds(name);
     let is_file = || dir.stat(name).is_ok_and(|stat| stat.kind == FileKind::File);
     if !is_there || !is_file() {
         return false;

@@ -44,9 +44,9 @@ impl Scan<'_, '_> {
                 None => base.again()?,
                 Some(path) => base.open_beneath(path.as_bytes())?,
             };
-            for name in self.task.walker.names(&here)?.into_iter().rev() {
-                let Some(stat) = here.stat_if_any(&name)? else { continue };
-                let path = TreePath::child(path.as_ref(), &name).map_err(io::Error::other)?;
+            for name in self.task.walker.names(&here)?.iter().rev() {
+                let Some(stat) = here.stat_if_any(name)? else { continue };
+                let path = TreePath::child(path.as_ref(), name).map_err(io::Error::other)?;
                 guarded.entries += 1;
                 note(&mut guarded, &mut hasher, path.as_bytes(), &stat);
                 if stat.kind == FileKind::Directory && !self.is_elsewhere(&stat) {

@@ -15,6 +15,7 @@ mod guarded;
 mod inode;
 mod links;
 mod node;
+mod slots;
 mod tally;
 mod whole;
 mod workers;
@@ -240,7 +241,7 @@ impl<'w> Scan<'_, 'w> {
                 },
                 _ => {}
             }
-            member.node.lock().slots[member.slot] = slot;
+            self.put(&member.node, [(member.slot, slot)]);
             self.release(member.node)?;
         }
         Ok(())

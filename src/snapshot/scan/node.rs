@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
+use super::slots::Slots;
 use crate::os::meta::Stat;
-use crate::tree::statcache::{Block, Mark};
+use crate::tree::statcache::{Mark, Recalled};
 use crate::tree::{Entry, TreePath, Xattr};
 
 /// An entry as it was found; nothing if it vanished, or could not be read.
@@ -15,7 +16,7 @@ pub(super) struct Node {
     /// `None` for the root.
     pub(super) path: Option<TreePath>,
     /// What its entries were when they were last read.
-    pub(super) before: OnceLock<Block>,
+    pub(super) before: OnceLock<Recalled>,
     /// It directly holds something that is left out, so its time is no part of the tree.
     pub(super) holds_left_out: AtomicBool,
     /// Itself, its slices, directories below and link groups that are not done.
@@ -26,8 +27,7 @@ pub(super) struct Node {
 pub(super) struct Inner {
     /// Taken out before the node goes, so that a deep tree is not dropped on the stack.
     pub(super) parent: Option<(Arc<Node>, usize)>,
-    /// One for each name, in their order.
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Slots,
     /// The directory itself; unset if it could not be opened.
     pub(super) own: Option<Own>,
 }
@@ -47,19 +47,12 @@ impl Node {
             before: OnceLock::new(),
             holds_left_out: AtomicBool::new(false),
             pending: AtomicUsize::new(1),
-            inner: Mutex::new(Inner { parent, slots: Vec::new(), own: None }),
+            inner: Mutex::new(Inner { parent, slots: Slots::default(), own: None }),
         })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no holder of this lock panics")
-    }
-
-    /// What `name` was when it was last read.
-    pub(super) fn entry_before(&self, name: &[u8]) -> Option<(&Entry, &Mark)> {
-        let before = self.before.get()?;
-        let index = before.entries.binary_search_by(|entry| (*entry.name).cmp(name)).ok()?;
-        Some((&before.entries[index], &before.marks[index]))
     }
 
     /// One thing more is not done.

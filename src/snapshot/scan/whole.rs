@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 
 use super::directory::key_of;
 use super::node::{Inner, Node, Own, Slot};
+use super::slots::{Slice, Slots, parted};
 use super::{Keep, Scan};
 use crate::repository::ChunkId;
 use crate::snapshot::SnapshotError;
-use crate::tree::statcache::Mark;
-use crate::tree::{Entry, Kind, Meta, Mtime, manifest};
+use crate::tree::statcache::{Mark, Recalled};
+use crate::tree::{Entry, Kind, Meta, Mtime, TreeError, manifest};
 
 impl Scan<'_, '_> {
     /// One thing in `node` is done. If it was the last, its object is made, and its parent has one
@@ -18,7 +19,7 @@ impl Scan<'_, '_> {
         while node.release() {
             let inner = std::mem::replace(
                 &mut *node.lock(),
-                Inner { parent: None, slots: Vec::new(), own: None },
+                Inner { parent: None, slots: Slots::default(), own: None },
             );
             let slot = match inner.own {
                 None => None,
@@ -28,7 +29,7 @@ impl Scan<'_, '_> {
                 *self.whole.lock().expect("no holder of this lock panics") = slot;
                 return Ok(());
             };
-            parent.lock().slots[at] = slot;
+            self.put(&parent, [(at, slot)]);
             node = parent;
         }
         Ok(())
@@ -38,7 +39,7 @@ impl Scan<'_, '_> {
         &self,
         node: &Node,
         own: Own,
-        slots: Vec<Slot>,
+        slots: Slots,
     ) -> Result<(Entry, Mark), SnapshotError> {
         self.tally.directories.add(1);
         let name = node.path.as_ref().map_or(&b"root"[..], |path| path.name());
@@ -46,10 +47,10 @@ impl Scan<'_, '_> {
         let (kind, leaves_time_out) = if own.is_skipped {
             (Kind::SkippedDirectory, true)
         } else {
-            let (entries, marks, has_database) = self.with_databases(node, slots);
-            let object = self.object_of(node, &entries)?;
-            self.task.new.add(key_of(node), &object, &entries, &marks);
-            self.note_owners(&entries);
+            let (object, has_database) = match slots.into_parts() {
+                Err(slots) => self.held(node, slots)?,
+                Ok(slices) => self.wide(node, slices)?,
+            };
             let holds = node.holds_left_out.load(Ordering::Relaxed);
             let path = node.path.as_ref();
             let holds = has_database || holds;
@@ -67,33 +68,81 @@ impl Scan<'_, '_> {
         Ok((Entry { name: name.into(), meta, kind, link_group: None }, mark))
     }
 
-    /// The entries in order, with the databases that are declared here, whether their files are
-    /// there now or not.
-    fn with_databases(&self, node: &Node, slots: Vec<Slot>) -> (Vec<Entry>, Vec<Mark>, bool) {
-        let mut marks: Vec<Mark> = slots.iter().flatten().map(|(_, mark)| *mark).collect();
-        // The entries stay in the memory of the slots: of 300,000 names in one directory each
-        // further copy is 40 MB.
-        let entry = |slot: Slot| slot.map(|(entry, _)| entry);
-        let mut entries: Vec<Entry> = slots.into_iter().filter_map(entry).collect();
-        let mut has_database = false;
+    /// The object of a directory whose entries are in memory, and whether it holds a database.
+    fn held(&self, node: &Node, slots: Vec<Slot>) -> Result<(ChunkId, bool), SnapshotError> {
+        let (mut entries, mut marks) = parted(slots);
+        let databases = self.databases_in(node);
+        let has_database = !databases.is_empty();
+        for entry in databases {
+            add_database(&mut entries, &mut marks, entry);
+        }
+        let object = self.object_of(node, &entries)?;
+        self.task.new.add(key_of(node), &object, &entries, &marks);
+        self.note_owners(&entries);
+        Ok((object, has_database))
+    }
+
+    /// The same of a wide directory, slice by slice.
+    fn wide(&self, node: &Node, slices: Vec<Slice>) -> Result<(ChunkId, bool), SnapshotError> {
+        let databases = self.databases_in(node);
+        let has_database = !databases.is_empty();
+        let mut databases = databases.into_iter().peekable();
+        let mut writer = manifest::DirectoryWriter::default();
+        let mut runs = Vec::with_capacity(slices.len());
+        let last = slices.len().saturating_sub(1);
+        for (number, slice) in slices.into_iter().enumerate() {
+            let (mut run, mut entries, mut marks) = match slice.into_run() {
+                Err(slots) => {
+                    let (entries, marks) = parted(slots);
+                    (None, entries, marks)
+                }
+                Ok(run) => {
+                    let block = self.task.new.take_up(&run);
+                    let block = block.map_err(TreeError::io("list", self.task.path))?;
+                    (Some(run), block.entries, block.marks)
+                }
+            };
+            let end = entries.last().map(|entry| entry.name.clone());
+            while let Some(entry) =
+                databases.next_if(|entry| number == last || Some(&entry.name) < end.as_ref())
+            {
+                add_database(&mut entries, &mut marks, entry);
+                run = None;
+            }
+            let run = run.or_else(|| self.task.new.put_aside(&entries, &marks));
+            runs.extend(run);
+            self.note_owners(&entries);
+            for entry in entries {
+                writer.push(entry, |raw| self.with_hands(|hands| hands.take_object(raw, None)))?;
+            }
+        }
+        let object = writer.finish(|raw| self.with_hands(|hands| hands.take_object(raw, None)))?;
+        self.task.new.add_wide(key_of(node), &object, &runs);
+        Ok((object, has_database))
+    }
+
+    /// The databases that are declared in a directory, whether their files are there now or not.
+    fn databases_in(&self, node: &Node) -> Vec<Entry> {
         if self.task.exclusions.rules().databases.is_empty() {
-            return (entries, marks, false);
+            return Vec::new();
         }
-        for (file, name) in self.task.exclusions.databases_in(node.path.as_ref()) {
-            has_database = true;
-            let at = entries.partition_point(|entry: &Entry| *entry.name < *file);
-            let kind = Kind::Database { name: name.to_owned() };
-            let meta = Meta::default();
-            entries.insert(at, Entry { name: file.into(), meta, kind, link_group: None });
-            marks.insert(at, Mark::nothing());
+        let declared = self.task.exclusions.databases_in(node.path.as_ref());
+        let entry = |(file, name): (&[u8], &str)| {
             self.tally.others.add(1);
-        }
-        (entries, marks, has_database)
+            let kind = Kind::Database { name: name.to_owned() };
+            Entry { name: file.into(), meta: Meta::default(), kind, link_group: None }
+        };
+        let mut databases: Vec<Entry> = declared.map(entry).collect();
+        databases.sort_by(|a, b| a.name.cmp(&b.name));
+        databases
     }
 
     /// Equal entries have the object they had. It need not be made again if it is stored.
     fn object_of(&self, node: &Node, entries: &[Entry]) -> Result<ChunkId, SnapshotError> {
-        let before = node.before.get().filter(|before| before.entries == entries);
+        let before = match node.before.get() {
+            Some(Recalled::Whole(before)) if before.entries == entries => Some(before),
+            _ => None,
+        };
         if let Some(before) = before {
             let is_enough = match self.workers.keep {
                 Keep::Hash(_) => true,
@@ -105,7 +154,7 @@ impl Scan<'_, '_> {
         }
         // The leaves of a directory that has several build on none of its leaves of before: which
         // one that would be is not known here, and most of them are what they were anyhow.
-        let before = node.before.get().map(|before| before.object);
+        let before = node.before.get().map(|before| *before.object());
         Ok(self.with_hands(|hands| {
             manifest::put_directory(entries, |raw| hands.take_object(raw, before.as_ref()))
         })?)
@@ -121,4 +170,11 @@ impl Scan<'_, '_> {
             }
         }
     }
+}
+
+/// Puts a database where its name says.
+fn add_database(entries: &mut Vec<Entry>, marks: &mut Vec<Mark>, entry: Entry) {
+    let at = entries.partition_point(|other| other.name < entry.name);
+    entries.insert(at, entry);
+    marks.insert(at, Mark::nothing());
 }

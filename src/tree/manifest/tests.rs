@@ -80,6 +80,19 @@ fn a_large_directory_is_cut_by_its_names_alone() {
         });
         (root.unwrap(), kept)
     };
+    // The same, entry by entry.
+    let streamed = |entries: &[Entry]| {
+        let put =
+            |raw: &[u8]| Ok::<_, Infallible>(ChunkId::from_bytes(*blake3::hash(raw).as_bytes()));
+        let mut writer = DirectoryWriter::default();
+        for entry in entries {
+            writer.push(entry.clone(), put).unwrap();
+        }
+        writer.finish(put).unwrap()
+    };
+    for count in [0, 1, 4095, 4096, 5000, 9000, 30_000] {
+        assert_eq!(streamed(&many(count)), store(&many(count)).0, "{count}");
+    }
     let before = many(30_000);
     let mut after = before.clone();
     after.remove(10);

@@ -107,3 +107,41 @@ fn any_difference_in_stat_counts() {
         assert!(!mark.fits(&entry, &other), "{other:?}");
     }
 }
+
+#[test]
+fn a_wide_directory_comes_back_run_by_run_and_moves_to_another_cache() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("cache");
+    let (file, temp) = create_beside(&path).unwrap();
+    let writer = StatCacheWriter::new(file);
+    let stat = stat();
+    let marks = [Mark::new(&stat, Stamp::default()); 2];
+    let named =
+        |names: [&str; 2]| names.map(|name| Entry { name: name.as_bytes().into(), ..entry(&stat) });
+    let (first, second) = (named(["b", "c"]), named(["e", "f"]));
+    let runs = [&first, &second].map(|run| writer.put_aside(run, &marks).unwrap());
+    assert_eq!(writer.take_up(&runs[1]).unwrap().entries, second);
+    let object = ChunkId::from_bytes([3; 32]);
+    writer.add_wide(b"dir", &object, &runs);
+    writer.add(b"narrow", &object, &first, &marks);
+    writer.finish(&origin()).unwrap();
+    file::rename_over(&temp, &path).unwrap();
+    let one = StatCache::open(&path, &[1; 32]).unwrap();
+
+    let (file, _) = create_beside(&path).unwrap();
+    let writer = StatCacheWriter::new(file);
+    writer.add(b"other", &object, &first, &marks);
+    writer.adopt(&one, &|key| key == b"dir").unwrap();
+    let other = writer.into_cache(&origin()).unwrap();
+    assert!(other.block(b"narrow").is_none());
+    for cache in [&one, &other] {
+        let Some(Recalled::Wide(wide)) = cache.recall(b"dir") else { panic!("it is wide") };
+        let run_of = |name: &[u8]| wide.run_of(name).map(|run| cache.run(run).unwrap().entries);
+        assert_eq!(run_of(b"a"), None);
+        assert_eq!(run_of(b"d").as_deref(), Some(&first[..]));
+        assert_eq!(run_of(b"f").as_deref(), Some(&second[..]));
+        let whole = cache.block(b"dir").unwrap();
+        assert_eq!((whole.object, whole.marks.len()), (object, 4));
+        assert!(whole.entries.iter().eq(first.iter().chain(&second)));
+    }
+}

@@ -1,0 +1,81 @@
+//! The names in a directory, in one block of memory: there may be a million of them.
+
+/// Names, each up to 65,535 bytes long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    bytes: Vec<u8>,
+    /// Where each begins, and in the low 16 bits how long it is.
+    places: Vec<u64>,
+}
+
+impl Names {
+    const LENGTH_BITS: u32 = 16;
+
+    /// Adds a name. One that is longer than any the kernel gives is cut.
+    pub fn push(&mut self, name: &[u8]) {
+        let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+        let start = (self.bytes.len() as u64) << Self::LENGTH_BITS;
+        self.places.push(start | u64::from(length));
+        self.bytes.extend_from_slice(&name[..usize::from(length)]);
+    }
+
+    /// Sorts them byte by byte.
+    pub fn sort(&mut self) {
+        let bytes = &self.bytes;
+        self.places.sort_unstable_by(|a, b| at(bytes, *a).cmp(at(bytes, *b)));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The name of that number.
+    pub fn get(&self, number: usize) -> &[u8] {
+        at(&self.bytes, self.places[number])
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.places.iter().map(|place| at(&self.bytes, *place))
+    }
+
+    /// Whether `name` is among them, once they are sorted.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        self.places.binary_search_by(|place| at(&self.bytes, *place).cmp(name)).is_ok()
+    }
+}
+
+fn at(bytes: &[u8], place: u64) -> &[u8] {
+    let [low, high, ..] = place.to_le_bytes();
+    let start = usize::try_from(place >> Names::LENGTH_BITS).expect("it lies in memory");
+    &bytes[start..start + usize::from(u16::from_le_bytes([low, high]))]
+}
+
+impl<'n> FromIterator<&'n [u8]> for Names {
+    fn from_iter<I: IntoIterator<Item = &'n [u8]>>(names: I) -> Self {
+        let mut all = Self::default();
+        names.into_iter().for_each(|name| all.push(name));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back_sorted() {
+        let mut names: Names = [&b"b"[..], b"", b"abc", b"ab"].into_iter().collect();
+        assert_eq!(names.get(2), b"abc");
+        names.sort();
+        assert_eq!(names.iter().collect::<Vec<_>>(), [&b""[..], b"ab", b"abc", b"b"]);
+        assert!(names.holds(b"abc") && !names.holds(b"a") && names.len() == 4);
+        assert!(Names::default().is_empty());
+    }
+}
