@@ -55,6 +55,8 @@ pub(super) enum Hold {
     Shared,
     /// Others that hold so: whoever deletes or replaces objects.
     Exclusive,
+    /// The same, of whoever puts records aside that cannot be read.
+    Mending,
 }
 
 /// The leases that this process holds. One that names this process and is not among them could not
@@ -113,13 +115,13 @@ impl Lease {
                 started_ticks: process.started_ticks,
                 counter: 0,
                 generation: condemned::highest(&before),
-                exclusive: hold == Hold::Exclusive,
+                exclusive: hold != Hold::Shared,
                 pid_namespace: host::pid_namespace(),
             };
             let name = put(inner, &stored)?;
             let (condemned, given_up) = Default::default();
             let mut lease = Self { stored, name, condemned, given_up };
-            if hold == Hold::Exclusive {
+            if hold != Hold::Shared {
                 let others = lease.others(inner)?;
                 if let Some(holder) = others.iter().find(|other| other.stored.exclusive) {
                     lease.release(inner)?;
@@ -127,10 +129,18 @@ impl Lease {
                 }
             }
             for name in &before {
-                // One that is gone by now makes us start over below.
-                if let Some(record) = condemned::read(inner, name)? {
-                    lease.condemned.extend(record.packs);
-                    lease.given_up.extend(record.snapshots);
+                match condemned::read(inner, name) {
+                    Ok(Some(record)) => {
+                        lease.condemned.extend(record.packs);
+                        lease.given_up.extend(record.snapshots);
+                    }
+                    // One that is gone by now makes us start over below.
+                    Ok(None) => {}
+                    Err(RepositoryError::Damaged { .. }) if hold == Hold::Mending => {}
+                    Err(error) => {
+                        lease.release(inner)?;
+                        return Err(error);
+                    }
                 }
             }
             if inner.backend.list(ObjectKind::Condemned)? == before {

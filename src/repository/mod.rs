@@ -28,6 +28,7 @@ mod record;
 mod repair;
 #[expect(clippy::module_inception, reason = "the folder is named for what this type is")]
 mod repository;
+mod reserve;
 mod run;
 mod scan;
 mod seal;

@@ -8,6 +8,7 @@
 //! ```
 //! Killed anywhere, it leaves segments that say the same thing twice, which harms nothing.
 
+mod condemned;
 pub(super) mod packs;
 
 use std::collections::{BTreeMap, BTreeSet};

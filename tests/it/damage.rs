@@ -9,11 +9,15 @@ use crate::run::{args, tool};
 use crate::stage::write;
 use crate::world::World;
 
-/// Every plain file of the repository, sorted.
+/// Every plain file of the repository that says something, sorted.
 fn parts(world: &World) -> Vec<PathBuf> {
     let all = walkdir::WalkDir::new(world.repository()).sort_by_file_name();
     let files = all.into_iter().map(|entry| entry.expect("readable"));
-    files.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
+    let said = |entry: &walkdir::DirEntry| entry.file_name() != "reserve";
+    files
+        .filter(|entry| entry.file_type().is_file() && said(entry))
+        .map(walkdir::DirEntry::into_path)
+        .collect()
 }
 
 fn stored(world: &World) -> PathBuf {

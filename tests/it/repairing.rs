@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::arena::is_full;
 use crate::nasty;
 use crate::oracle::{Skip, same, tree};
+use crate::retention::{all_restore, to_prune};
 use crate::run::{Run, args, tool};
 use crate::stage::{copy, write};
 use crate::world::World;
@@ -303,4 +304,35 @@ fn wherever_a_repair_of_the_index_dies_nothing_is_lost_and_the_next_one_ends_it(
     let stage = Stage { world, source, first };
     let met = killed_everywhere(&stage, "index", &|said| stage.is_whole(said));
     assert!(met.len() >= 2, "{met:?}");
+}
+
+#[test]
+fn a_damaged_record_of_a_prune_stops_backups_and_prunes_until_it_is_put_aside() {
+    let (world, source, taken) = to_prune();
+    world.snap_dying_at("prune-condemned", args!["prune", "--yes"]).killed();
+    let dir = world.repository().join("condemned");
+    let record = below(&dir).pop().expect("the prune condemned something");
+    let mut bytes = fs::read(&record).expect("ours");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&record, bytes).expect("ours");
+    world.snap(args!["backup", source]).exits(13);
+    world.snap(["prune", "--yes"]).exits(13);
+    world.snap(["repair", "index"]).ok().says("would put 1 record");
+    assert!(record.exists(), "a dry run changes nothing");
+    world.snap_dying_at("repair-quarantined", args!["repair", "index", "--yes"]).killed();
+    world.snap(["repair", "index", "--yes"]).ok().says("quarantine");
+    assert_eq!(below(&dir), [""; 0].map(PathBuf::from));
+    let kept = below(&world.repository().join("quarantine"));
+    assert!(kept.iter().any(|path| path.ends_with(format!(
+        "condemned-{}",
+        record.file_name().expect("it has one").to_string_lossy()
+    ))));
+    world.snap(["check", "--read-data"]).ok();
+    all_restore(&world, &source, &taken, "put aside");
+    world.snap(args!["backup", source]).ok();
+    world.snap(["prune", "--yes"]).ok();
+    world.snap(["check", "--read-data"]).ok();
+    all_restore(&world, &source, &taken, "put aside, then pruned");
+    world.snap(["repair", "index"]).ok().says("nothing to do");
 }

@@ -9,8 +9,8 @@ use snap_backup::snapshot::{self, Snapshot};
 
 use crate::nasty::noise;
 use crate::oracle::{Skip, same, tree};
-use crate::run::{Run, args, tool};
-use crate::stage::write;
+use crate::run::{Run, args};
+use crate::stage::{Small, write};
 use crate::world::World;
 
 const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
@@ -255,23 +255,46 @@ fn a_prune_makes_room_and_every_snapshot_that_stays_restores() {
 }
 
 #[test]
+fn a_prune_of_a_repository_on_a_disk_without_a_byte_left_frees_what_it_can() {
+    if !crate::is_root() {
+        eprintln!("skipped: mounting a small file system needs root");
+        return;
+    }
+    let world = World::bare();
+    let disk = Small::mount(world.repository(), "size=48m,mode=700");
+    world.snap(["init", "--no-recovery"]).ok();
+    let (stays, goes) = (world.path("stays"), world.path("goes"));
+    write(stays.join("file"), noise(1_000_000, 1));
+    write(goes.join("file"), noise(2_000_000, 2));
+    world.snap(args!["backup", stays]).ok();
+    let run = world.snap(args!["backup", goes, "--json"]).ok();
+    let id = run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned();
+    world.snap(args!["forget", id, "--yes"]).ok();
+    disk.fill();
+    assert_ne!(world.snap(args!["backup", stays]).code(), 0, "there is no room at all");
+    let before = repository_bytes(&world);
+    world.snap(["prune", "--yes"]).ok();
+    let after = repository_bytes(&world);
+    assert!(before > after + 1_000_000, "{before} -> {after}");
+    checks_clean(&world);
+    world.snap(args!["backup", stays]).ok();
+    let latest = world.snap(["snapshots", "--json"]).ok().message("snapshots");
+    let latest = latest["snapshots"].as_array().and_then(|all| all.last()).expect("one");
+    restores(&world, latest["id"].as_str().expect("an id"), &stays);
+    // With room again the reserve comes back, for the next time.
+    disk.free();
+    world.snap(args!["backup", stays]).ok();
+    assert!(world.repository().join("reserve").exists());
+}
+
+#[test]
 fn a_prune_of_a_repository_that_is_nearly_full_frees_what_it_can() {
     if !crate::is_root() {
         eprintln!("skipped: mounting a small file system needs root");
         return;
     }
     let world = World::bare();
-    let place = world.repository();
-    std::fs::create_dir(&place).expect("ours");
-    tool("mount", &[&"-t", &"tmpfs", &"-o", &"size=6m,mode=700", &"none", &place]);
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fills_up(&world)));
-    tool("umount", &[&"-l", &place]);
-    if let Err(panic) = ended {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-fn fills_up(world: &World) {
+    let _disk = Small::mount(world.repository(), "size=6m,mode=700");
     world.snap(["init", "--no-recovery"]).ok();
     let source = world.path("tree");
     let mut ids = Vec::new();
@@ -295,18 +318,18 @@ fn fills_up(world: &World) {
     };
     let filler = world.repository().join("filler");
     std::fs::write(&filler, vec![7; free(&world.repository()) - 300_000]).expect("it fits");
-    let before = repository_bytes(world);
+    let before = repository_bytes(&world);
     world.snap(["prune", "--yes"]).ok().says("no room to write packs anew");
-    let after = repository_bytes(world);
+    let after = repository_bytes(&world);
     assert!(before - after > 500_000, "{before} -> {after}");
-    checks_clean(world);
-    restores(world, &ids[1], &source);
+    checks_clean(&world);
+    restores(&world, &ids[1], &source);
     std::fs::remove_file(&filler).expect("ours");
-    let before = repository_bytes(world);
+    let before = repository_bytes(&world);
     world.snap(["prune", "--yes"]).ok();
-    assert!(before - repository_bytes(world) > 900_000, "now there is room to write anew");
-    checks_clean(world);
-    restores(world, &ids[1], &source);
+    assert!(before - repository_bytes(&world) > 900_000, "now there is room to write anew");
+    checks_clean(&world);
+    restores(&world, &ids[1], &source);
 }
 
 #[test]

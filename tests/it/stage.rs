@@ -2,8 +2,10 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::run::tool;
 
@@ -52,4 +54,46 @@ pub(crate) fn set_time(path: &Path, seconds: i64, nanoseconds: i64) {
     let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
     let link = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::utimensat(rustix::fs::CWD, name.as_c_str(), &times, link).expect("ours");
+}
+
+/// A small file system of a test's own, in memory, mounted as long as this lives. Needs root.
+pub(crate) struct Small(PathBuf);
+
+impl Small {
+    /// Mounts it at `path`, over what is there.
+    pub(crate) fn mount(path: impl AsRef<Path>, options: &str) -> Self {
+        let path = path.as_ref();
+        fs::create_dir_all(path).expect("ours");
+        tool("mount", &[&"-t", &"tmpfs", &"-o", &options, &"none", &path]);
+        Self(path.to_owned())
+    }
+
+    /// Leaves no room at all in it.
+    pub(crate) fn fill(&self) {
+        let mut file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.filler())
+            .expect("an inode is left");
+        // The last bytes of the last page too.
+        for piece in [1 << 20, 1 << 12, 1] {
+            while file.write_all(&vec![1; piece]).is_ok() {}
+        }
+    }
+
+    /// Makes room again.
+    pub(crate) fn free(&self) {
+        fs::remove_file(self.filler()).expect("it was filled");
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // Whoever still has a file open in it does not keep the test's directory from going.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
 }

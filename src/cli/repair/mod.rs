@@ -31,7 +31,7 @@ pub(super) const SNAPSHOTS: About = About {
 /// What to mend.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// The index, from the packs, which hold all there is to know
+    /// The index, from the packs, and what an interrupted prune left
     Index,
     /// Damaged packs, from their sound parts and from files that are still the same
     Packs,

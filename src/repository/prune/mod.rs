@@ -97,7 +97,10 @@ impl Repository {
     pub fn begin_prune(&self, mode: PruneMode) -> Result<Pruner<'_>, RepositoryError> {
         let writer = match mode {
             PruneMode::DryRun => None,
-            PruneMode::Write => Some(self.begin_alone(WriteOptions::default())?),
+            PruneMode::Write => {
+                self.inner.give_reserve_back();
+                Some(self.begin_alone(WriteOptions::default())?)
+            }
         };
         let records = condemned::read_all(&self.inner)?;
         let others = match &writer {
@@ -351,6 +354,7 @@ impl Pruner<'_> {
         if !ready.is_empty() {
             purge::purge(self.repository, writer, &ready, may_go, monitor, &mut pruned)?;
         }
+        self.repository.inner.keep_reserve();
         pruned.bytes_written = writer.totals().stored_bytes;
         pruned.is_awaiting = self.own.is_some() || !self.awaited.is_empty();
         Ok(pruned)

@@ -116,6 +116,7 @@ impl Repository {
         distrusted: &BTreeSet<ObjectId>,
     ) -> Result<Writer<'_>, RepositoryError> {
         self.inner.config.demand(FeatureClass::Write)?;
+        self.inner.keep_reserve();
         let mut lease = Lease::take(&self.inner, hold)?;
         // After the lease: what is in the index from now on stays until the lease goes.
         self.inner.renew_index()?;

@@ -93,7 +93,8 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
         let entry = entry.unwrap();
-        if entry.file_type().is_file() {
+        // What lies in the reserve says nothing.
+        if entry.file_type().is_file() && entry.file_name() != "reserve" {
             files.push(entry.into_path());
         }
     }
