@@ -74,9 +74,13 @@ pub fn remove(path: &Path) -> io::Result<bool> {
 ///
 /// A file that is there already is made to hold that much.
 pub fn reserve(path: &Path, bytes: u64) -> io::Result<()> {
-    let mut file =
-        File::options().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+    let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    take_room(&file, bytes)
+}
+
+/// Makes `file` hold `bytes` of the disk.
+pub fn take_room(mut file: &File, bytes: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
         // Some file systems cannot promise room; written zeros take it all the same.
         Err(Errno::OPNOTSUPP) => {
             let zeros = vec![0; 1 << 16];
@@ -86,7 +90,7 @@ pub fn reserve(path: &Path, bytes: u64) -> io::Result<()> {
                 file.write_all(&zeros[..usize::try_from(now).unwrap_or(zeros.len())])?;
                 left -= now;
             }
-            sync(&file)
+            sync(file)
         }
         done => Ok(done?),
     }
@@ -117,12 +121,21 @@ pub fn remove_dir_all(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes the names in `dir` durable. A rename lasts only once its directory does.
+/// Makes the names in `dir` durable, where that can be done. A rename lasts only once its directory
+/// does.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    sync_names(dir).map(|_| ())
+}
+
+/// Makes the names in `dir` durable; whether its file system can. Some network and FUSE file systems
+/// cannot sync a directory, and nothing better exists there.
+pub fn sync_names(dir: &Path) -> io::Result<bool> {
+    const CANNOT: [Errno; 3] = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP];
     match sync(&File::open(dir)?) {
-        // Some network and FUSE file systems cannot sync a directory; nothing better exists there.
-        Err(cannot) if cannot.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
-        done => done,
+        Err(error) if CANNOT.iter().any(|one| error.raw_os_error() == Some(one.raw_os_error())) => {
+            Ok(false)
+        }
+        done => done.map(|()| true),
     }
 }
 

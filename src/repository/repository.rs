@@ -128,6 +128,11 @@ impl Repository {
         self.inner.backend.traits().is_local
     }
 
+    /// Whether what it saved survives a power cut, as far as syncs so far have shown.
+    pub fn is_durable(&self) -> bool {
+        self.inner.backend.traits().syncs
+    }
+
     /// The id of these bytes as a chunk.
     pub fn hash(&self, plain: &[u8]) -> ChunkId {
         self.inner.hash(plain)

@@ -210,6 +210,11 @@ impl Prepared {
         let repository = writer.repository().clone();
         let id = writer.commit(&self.snapshot.encode())?;
         reach(CrashPoint::SnapshotCommitted);
+        if !repository.is_durable() {
+            let what = "the file system of the repository cannot sync directories: a power cut may \
+                        take back what was just saved";
+            monitor.tell(News::Warning { what: what.to_owned() });
+        }
         for memory in self.memories {
             let root = memory.root.clone();
             if let Err(error) = memory.keep(&repository, id) {

@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::app::files::Live;
 use crate::app::purge;
 use crate::app::release::{self, Followed, GitCommit};
+use crate::os::volume;
 use crate::repository::Repository;
 use crate::snapshot::converge::{self, Deletes};
 use crate::snapshot::{Memory, Source, Trust};
@@ -11,7 +12,7 @@ use crate::snapshot::{Memory, Source, Trust};
 use super::arm::{MayGo, Ready, WantedRoot};
 use super::armed::Armed;
 use super::course::Course;
-use super::plan::{PlannedCommit, PlannedRelease};
+use super::plan::{Plan, PlannedCommit, PlannedRelease};
 use super::{UpgradeError, chain};
 
 /// Makes one root what is wanted. Only who is armed may.
@@ -54,6 +55,29 @@ pub(super) fn converge_root(
         course.warn(format!("{}: {}", loss.path.display(), loss.what));
     }
     Ok(plan.counts)
+}
+
+/// Takes as much of the disk under each root as the way back may need, where there is so much.
+pub(super) fn hold_room(_armed: &Armed, course: &Course<'_>, plan: &Plan, sources: &[Source]) {
+    for source in sources {
+        let name = source.path.display().to_string();
+        let Some(space) = plan.space.iter().find(|space| space.what == name) else { continue };
+        let Ok(volume) = volume::at(&source.path) else { continue };
+        // The change itself goes first.
+        let bytes = space.needs_bytes.min(volume.free_bytes.saturating_sub(space.needs_bytes));
+        let held = converge::hold_room(&source.path, &course.header.token_hex(), bytes);
+        if let Err(error) = held {
+            course.warn(chain(&error).join(": "));
+        }
+    }
+}
+
+/// What was held for the way back is there for it.
+pub(super) fn give_room_back(course: &Course<'_>, sources: &[Source]) {
+    for source in sources {
+        // Not being able to only matters if the disk is full, and then it shows.
+        let _ = converge::give_room_back(&source.path, &course.header.token_hex());
+    }
 }
 
 /// Step 7: every root becomes what is wanted.

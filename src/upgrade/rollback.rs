@@ -22,7 +22,7 @@ use crate::snapshot::{Memory, Source, Trust, digest_like};
 
 use super::arm::{MayGo, WantedRoot};
 use super::armed::Armed;
-use super::change::converge_root;
+use super::change::{converge_root, give_room_back};
 use super::children::end_orphans;
 use super::course::Course;
 use super::covered::Covered;
@@ -68,6 +68,7 @@ impl Undo<'_, '_> {
     fn run(&mut self, cause: &Cause) -> Result<Proof, UpgradeError> {
         // Not being able to give it back only matters if the disk is full, and then it shows.
         let _ = file::remove(&self.course.ground.reserve());
+        give_room_back(self.course, &self.home.sources);
         self.course.record_patiently(&Event::UndoStarted(cause.clone()))?;
         self.course.ground.monitor.tell(News::RollbackStarted { cause: cause.what.clone() });
         self.at = "orphans";

@@ -13,7 +13,7 @@ use crate::repository::WriteOptions;
 
 use super::arm::{Ready, arm};
 use super::begin::{Started, begin};
-use super::change::{checkout, overwrite, purge};
+use super::change::{checkout, hold_room, overwrite, purge};
 use super::children::Nursery;
 use super::context::Context;
 use super::course::{Course, Done, catch, done};
@@ -132,6 +132,7 @@ impl<'c> Run<'_, 'c> {
         let wanted: Vec<u8> =
             ready.armed.record().roots.iter().flat_map(|root| root.wanted.0).collect();
         course.changing_step(Step::Overwrite, &[&wanted], |course| {
+            hold_room(&ready.armed, course, plan, &ready.home.covered.sources);
             let mut note = overwrite(course, ctx.repository, ready)?;
             if let Aim::Upgrade(release) = &plan.aim {
                 note.push_str(checkout(&ready.armed, course, app, release)?);

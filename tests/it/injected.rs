@@ -15,7 +15,7 @@ use crate::stage::{copy, write};
 use crate::world::{World, binary};
 
 /// `snap ARGS` whose `when`-th call (in each thread) of those fails with `error`; whether one did.
-fn injected(world: &World, calls: &str, error: &str, when: u32, args: &[OsString]) -> (Run, bool) {
+fn injected(world: &World, calls: &str, error: &str, when: &str, args: &[OsString]) -> (Run, bool) {
     let trace = world.path("trace");
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(&trace);
@@ -73,7 +73,7 @@ impl Stage {
             fs::remove_dir_all(self.world.repository()).expect("ours");
             copy(&self.pristine, self.world.repository());
             let backup = args!["backup", self.source, "--threads", "1"];
-            let (run, fired) = injected(&self.world, calls, error, when, &backup);
+            let (run, fired) = injected(&self.world, calls, error, &when.to_string(), &backup);
             let what = format!("{error} at call {when} of {calls}");
             assert!(run.code() < 128, "{what}: {run}");
             if must_succeed || !fired {
@@ -116,6 +116,23 @@ fn a_repository_that_turns_read_only_costs_that_backup_and_nothing_else() {
 fn calls_that_a_signal_interrupts_are_made_again() {
     let met = Stage::new().meets("pwrite64,write", "EINTR", true);
     assert!(met >= 1, "{met}");
+}
+
+#[test]
+fn a_file_system_that_can_sync_no_directory_is_borne_and_told() {
+    let stage = Stage::new();
+    // Only directories are synced whole: of files the data is.
+    for error in ["EINVAL", "EOPNOTSUPP"] {
+        let backup = args!["backup", stage.source];
+        let (run, fired) = injected(&stage.world, "fsync", error, "1+", &backup);
+        assert!(fired, "{run}");
+        let said = run.ok().says("power cut").to_string();
+        assert!(said.contains("cannot sync directories"), "{said}");
+        stage.world.snap(["check", "--read-data"]).ok();
+        stage.restores("latest", &stage.now, error);
+    }
+    let calm = stage.world.snap(args!["backup", stage.source]).ok();
+    assert!(!calm.to_string().contains("power cut"), "{calm}");
 }
 
 #[test]

@@ -59,6 +59,7 @@ mod retention;
 mod secrets;
 mod server_dies;
 mod stand_ins;
+mod starved;
 mod switches;
 mod sync_order;
 mod two_users;

@@ -21,7 +21,7 @@ fn on_its_own_server() -> (World, OwnServer, Passbolt) {
 }
 
 /// Waits until the migration has changed what it will change, and sits in one long statement.
-fn in_its_statement(running: &mut Running, site: &Passbolt) {
+pub(crate) fn in_its_statement(running: &mut Running, site: &Passbolt) {
     let waits = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'";
     until("the migration is in its long statement", || {
         assert!(!running.ended(), "the upgrade ended: {}", running.said());

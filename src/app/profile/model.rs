@@ -308,8 +308,6 @@ pub enum Extra {
 pub struct Runtime {
     /// The account; never root.
     pub run_as: Option<RunAs>,
-    /// PHP extensions it needs.
-    pub ext: Vec<String>,
 }
 
 /// How the account is found.

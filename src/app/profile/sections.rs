@@ -94,9 +94,8 @@ pub(super) fn files(top: &mut Reader<'_>, known: &Declared) -> Result<FileRules,
 pub(super) fn runtime(top: &mut Reader<'_>, known: &Declared) -> Result<Runtime, ProfileError> {
     let Some(mut reader) = top.table("runtime")? else { return Ok(Runtime::default()) };
     let run_as = reader.table("run_as")?.map(|run_as| account(run_as, known)).transpose()?;
-    let ext = reader.texts("ext")?.iter().map(|text| text.text.to_owned()).collect();
-    reader.finish(&["php"])?;
-    Ok(Runtime { run_as, ext })
+    reader.finish(&["php", "ext"])?;
+    Ok(Runtime { run_as })
 }
 
 fn account(mut reader: Reader<'_>, known: &Declared) -> Result<RunAs, ProfileError> {

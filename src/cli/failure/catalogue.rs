@@ -213,9 +213,10 @@ catalogue! {
         "A plan is a file that `snap plan -o FILE` wrote, with this version or an earlier one.";
     E0420, NeedsHands, "the way back did not finish", ["snap recover"],
         "Nothing was deleted and the application stays shut. Mend the cause, then `snap recover`.";
-    E0421, NeedsHands, "the journal cannot be trusted", [],
-        "Its chain of hashes is broken, or it was written by another machine or a newer version. \
-         Going on would be a guess.";
+    E0421, NeedsHands, "the journal cannot be trusted", ["snap recover --dry-run"],
+        "Its chain of hashes is broken, it was written by another machine or a newer version, or the \
+         disk failed while something was written to it. Going on would be a guess: `snap recover` \
+         looks at what is on the disk.";
     E0422, NeedsHands, "the application could not be reopened", ["snap recover"],
         "The transaction is decided, but its maintenance could not be lifted.";
     E0430, Interrupted, "stopped on request", [],

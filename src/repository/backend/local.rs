@@ -34,6 +34,8 @@ struct Names {
     /// Their sync failed once. A later one may claim success for what the kernel has dropped, so
     /// nothing in them is ever durable for this process again.
     lost: BTreeSet<PathBuf>,
+    /// The file system cannot sync a directory.
+    are_unsyncable: bool,
 }
 
 impl Names {
@@ -47,9 +49,12 @@ impl Names {
         for dir in dirs {
             reach(CrashPoint::DirectoryUnsynced);
             self.unsynced.remove(&dir);
-            if let Err(error) = file::sync_dir(&dir) {
-                self.lost.insert(dir.clone());
-                return Err(RepositoryError::io("sync", dir)(error));
+            match file::sync_names(&dir) {
+                Ok(synced) => self.are_unsyncable |= !synced,
+                Err(error) => {
+                    self.lost.insert(dir.clone());
+                    return Err(RepositoryError::io("sync", dir)(error));
+                }
             }
         }
         Ok(())
@@ -260,7 +265,8 @@ impl Backend for Local {
     }
 
     fn traits(&self) -> Traits {
-        Traits { is_local: true, syncs: true, creates_only: true }
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        Traits { is_local: true, syncs: !names.are_unsyncable, creates_only: true }
     }
 }
 

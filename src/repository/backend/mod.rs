@@ -42,7 +42,7 @@ pub enum Freshness {
 pub struct Traits {
     /// It lies on a file system of this machine.
     pub is_local: bool,
-    /// What was synced survives a power cut.
+    /// What was synced survives a power cut, as far as is known by now.
     pub syncs: bool,
     /// A put never replaces an object of that name, also when two race.
     pub creates_only: bool,

@@ -191,3 +191,29 @@ fn a_cache_that_may_take_no_memory_answers_from_its_files() {
         assert!(!file.exists());
     }
 }
+
+#[test]
+fn ids_that_part_in_a_single_bit_are_two_ids() {
+    let one = *blake3::hash(b"a chunk").as_bytes();
+    let turned = |bit: usize| {
+        let mut id = one;
+        id[bit / 8] ^= 1 << (bit % 8);
+        ChunkId::from_bytes(id)
+    };
+    let mut contents = Contents::default();
+    contents.frames.push(FramePlace { offset: 64, sealed_bytes: 900, chunks: 128 });
+    for bit in (0..256).step_by(2) {
+        contents.ids.push(turned(bit));
+        contents.lengths.push(u32::try_from(bit).unwrap() + 1);
+    }
+    let packs = [(ObjectId::from_bytes([7; 32]), contents)];
+    let tables = [Arc::new(in_memory(build(&named(&packs))))];
+    let index = Index::default().over(tables.into_iter());
+    for bit in 0..256 {
+        let found = index.places(&turned(bit)).unwrap();
+        let lengths: Vec<u32> = found.iter().map(|place| place.bytes).collect();
+        let wanted = if bit % 2 == 0 { vec![u32::try_from(bit).unwrap() + 1] } else { Vec::new() };
+        assert_eq!(lengths, wanted, "bit {bit}");
+    }
+    assert!(index.places(&ChunkId::from_bytes(one)).unwrap().is_empty());
+}

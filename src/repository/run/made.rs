@@ -97,3 +97,49 @@ impl Made<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::frame::Look;
+    use crate::repository::{
+        ChunkId, Compression, InitOptions, ObjectKind, Repository, WriteOptions,
+    };
+
+    /// Writes a frame of `plain` whose encoder was given `encoded` instead.
+    fn write(writer: &Writer<'_>, encoded: &[u8], plain: &[u8]) -> Result<(), RepositoryError> {
+        let (mut codec, mut frame) = (Codec::new(Compression::default()), Vec::new());
+        let (coding, end) =
+            codec.encode(encoded, &mut frame, FRAME_HEADER_BYTES, Look::Whole).expect("it can");
+        let lengths = [u32::try_from(plain.len()).expect("short")];
+        let ids: [ChunkId; 1] = [writer.repository().hash(plain)];
+        let chunks = Chunks { ids: &ids, lengths: &lengths, bases: &[] };
+        let made = Made { coding, end, chunks, plain, prefix: &[] };
+        writer.write_frame(PackClass::Data, &made, &mut frame, &mut codec, &mut Scratch::default())
+    }
+
+    #[test]
+    fn a_bit_that_an_encoder_or_the_memory_under_it_turns_is_seen_before_anything_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key");
+        let options = InitOptions { machine_key_file: Some(&key), ..InitOptions::default() };
+        let repository = Repository::init(&dir.path().join("repository"), &options).unwrap();
+        let text = b"<?php echo 'compressible';\n".repeat(20);
+        let noise: Vec<u8> = (0..20_u8).flat_map(|n| *blake3::hash(&[n]).as_bytes()).collect();
+        for plain in [text, noise] {
+            for bit in (0..plain.len() * 8).step_by(97) {
+                let mut turned = plain.clone();
+                turned[bit / 8] ^= 1 << (bit % 8);
+                let writer = repository.begin(&WriteOptions::default()).unwrap();
+                let seen = write(&writer, &turned, &plain);
+                assert!(
+                    matches!(seen, Err(RepositoryError::Damaged { .. })),
+                    "bit {bit}: {seen:?}"
+                );
+            }
+            let writer = repository.begin(&WriteOptions::default()).unwrap();
+            write(&writer, &plain, &plain).unwrap();
+        }
+        assert_eq!(repository.inner.backend.list(ObjectKind::Pack).unwrap(), [""; 0]);
+    }
+}

@@ -43,7 +43,7 @@ use crate::tree::{Entry, Exclusions, TreePath};
 pub use act::act;
 pub use plan::plan;
 pub use proof::{Proof, prove};
-pub use sweep::sweep;
+pub use sweep::{give_room_back, hold_room, sweep};
 
 /// Which live paths that the manifest lacks may go.
 #[derive(Clone, Copy, Debug)]
