@@ -179,11 +179,9 @@ impl Taken<'_, '_> {
         }
         let meta = self.root.take().unwrap_or_else(|| self.plain());
         let root = empty_root(self.repository, meta);
-        let edits: BTreeMap<TreePath, Edit> = std::mem::take(&mut self.entries)
-            .into_iter()
-            .map(|(path, entry)| (path, Edit::Put(entry)))
-            .collect();
-        let object = edit(self.repository, &mut self.bundle, &root, &edits)?;
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        let edits = entries.map(|(path, entry)| (path, Edit::Put(entry)));
+        let object = edit(self.repository, &mut self.bundle, &root, edits)?;
         self.bundle.finish()?;
         Ok((Entry { kind: Kind::Directory { object }, ..root }, counts))
     }

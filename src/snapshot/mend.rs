@@ -188,7 +188,7 @@ fn without(
     }
     let mut bundle = writer.bundle(PackClass::Metadata);
     for root in &mut mended.roots {
-        if let Some(edits) = edits.get(root.label.as_str()) {
+        if let Some(edits) = edits.remove(root.label.as_str()) {
             let object = edit(repository, &mut bundle, &root.entry, edits)?;
             root.entry.kind = Kind::Directory { object };
         }

@@ -32,12 +32,13 @@ pub const ROOT_NAME: &[u8] = b"root";
 
 /// Stores the tree below `root` with `edits` made, and returns the id of its root object.
 ///
-/// A path whose parent is not a directory in the result is refused.
+/// The edits come in the order of their paths; a path whose parent is not a directory in the result
+/// is refused.
 pub fn edit(
     repository: &Repository,
     bundle: &mut Bundle<'_>,
     root: &Entry,
-    edits: &BTreeMap<TreePath, Edit>,
+    edits: impl IntoIterator<Item = (TreePath, Edit)>,
 ) -> Result<ChunkId, TreeError> {
     let Kind::Directory { object } = root.kind else {
         return Err(TreeError::NoSuchDirectory { path: None });
@@ -45,15 +46,16 @@ pub fn edit(
     // Whoever grafts an empty directory means that it is stored.
     let empty = bundle.put(&manifest::encode_leaf(&[]))?;
     let mut work = Work { repository, root, empty, changes: BTreeMap::new() };
-    let mut gone: Option<&TreePath> = None;
+    let mut gone: Option<TreePath> = None;
     for (path, edit) in edits {
-        let is_delete = *edit == Edit::Delete;
-        // What lies below a directory that goes, goes with it.
-        if is_delete && gone.is_some_and(|gone| path.is_within(gone)) {
-            continue;
+        if edit == Edit::Delete {
+            // What lies below a directory that goes, goes with it.
+            if gone.as_ref().is_some_and(|gone| path.is_within(gone)) {
+                continue;
+            }
+            gone = Some(path.clone());
         }
-        work.add(path, edit.clone());
-        gone = is_delete.then_some(path).or(gone);
+        work.add(&path, edit);
     }
     // The deepest first, so that a directory's own object is known when its parent is edited.
     while let Some(((_, dir), changes)) = work.changes.pop_last() {
@@ -114,6 +116,10 @@ impl Work<'_> {
     /// The entries of `dir` after `changes`.
     fn apply(&self, dir: Option<&TreePath>, changes: Changes) -> Result<Vec<Entry>, TreeError> {
         let before = self.entries_before(dir)?;
+        if before.is_empty() && changes.values().all(is_put) {
+            // A tree that is imported may have a million in one directory: they are not copied.
+            return Ok(changes.into_iter().filter_map(put_entry).collect());
+        }
         let mut entries: BTreeMap<_, _> =
             before.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
         for (name, change) in changes {
@@ -176,6 +182,17 @@ impl Work<'_> {
     }
 }
 
+const fn is_put(change: &Change) -> bool {
+    matches!(change, Change::Edit(Edit::Put(_)))
+}
+
+fn put_entry((name, change): (Box<[u8]>, Change)) -> Option<Entry> {
+    match change {
+        Change::Edit(Edit::Put(entry)) => Some(Entry { name, ..entry }),
+        Change::Edit(Edit::Delete) | Change::Object(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,7 +220,8 @@ mod tests {
                 .map(|(path, edit)| (TreePath::parse(path.as_bytes()).unwrap(), edit.clone()));
             let writer = self.repository.begin(&WriteOptions::default()).unwrap();
             let mut bundle = writer.bundle(PackClass::Metadata);
-            let object = edit(&self.repository, &mut bundle, root, &edits.collect())?;
+            let edits: BTreeMap<_, _> = edits.collect();
+            let object = edit(&self.repository, &mut bundle, root, edits)?;
             bundle.finish().unwrap();
             writer.sync().unwrap();
             Ok(Entry { kind: Kind::Directory { object }, ..root.clone() })

@@ -163,7 +163,7 @@ impl Switches {
             return Ok(());
         }
         let mut bundle = writer.bundle(PackClass::Metadata);
-        let object = edit(repository, &mut bundle, &wanted.root.entry, &edits);
+        let object = edit(repository, &mut bundle, &wanted.root.entry, edits);
         // A bundle that is dropped half full makes its run fail, whatever went wrong.
         bundle.finish()?;
         wanted.root.entry.kind = Kind::Directory { object: object? };

@@ -125,7 +125,7 @@ pub(super) fn build(
             (path, change)
         })
         .collect();
-    Ok((edit(repository, bundle, root, &edits)?, gone))
+    Ok((edit(repository, bundle, root, edits)?, gone))
 }
 
 /// Entries in link groups: few, whatever the size of the tree.

@@ -10,6 +10,7 @@
 )]
 
 mod arena;
+mod memory;
 mod nasty;
 mod oracle;
 mod own_server;

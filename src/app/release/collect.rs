@@ -223,7 +223,7 @@ impl<'a, 'w> Collection<'a, 'w> {
             totals.count(&item);
             edits.insert(path.clone(), Edit::Put(item.into_entry(&path, empty)));
         }
-        let object = edit(self.repository, &mut self.bundle, &root, &edits)?;
+        let object = edit(self.repository, &mut self.bundle, &root, edits)?;
         self.bundle.finish().map_err(AppError::Repository)?;
         Ok((Entry { kind: Kind::Directory { object }, ..root }, totals, self.warnings))
     }
