@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// A snapshot
     #[arg(value_name = "SNAP", default_value = "latest")]
     address: String,
-    /// A new file, .tar or .tar.zst; - is standard output
+    /// A new file, .tar or .tar.zst; - is standard output. Holes are written as zeros
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
 }

@@ -21,8 +21,9 @@ pub(super) const ABOUT: About = About {
     name: "init",
     examples: "snap init\n\
                snap -r /srv/backup/snap init\n\
-               snap -r /srv/backup/snap init --export-key /media/usb/snap.key",
-    exits: &[Exit::Cancelled, Exit::Password, Exit::Backend, Exit::Space],
+               snap -r /srv/backup/snap init --export-key /media/usb/snap.key\n\
+               snap -r /mnt/second init --copy-params-from /srv/backup/snap",
+    exits: &[Exit::Cancelled, Exit::NoRepo, Exit::Password, Exit::Backend, Exit::Space],
 };
 
 /// How it can be opened later.
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// No way back if this machine is lost
     #[arg(long, help_heading = "Safety", conflicts_with = "export_key")]
     no_recovery: bool,
+    /// Name and cut data as REPO does, so that what is in both is equal piece by piece
+    #[arg(long, value_name = "REPO", help_heading = "What")]
+    copy_params_from: Option<PathBuf>,
 }
 
 /// Makes it.
@@ -52,6 +56,8 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
         cx.out.message("initialized", Level::Info, "it is there already", fields);
         return Ok(Exit::Ok);
     }
+    let named = args.copy_params_from.as_deref();
+    let like = named.map(|named| unlock::open_other(cx, named)).transpose()?;
     let passphrase = passphrase(cx, args)?;
     if cx.global.dry_run {
         cx.out.print(&format!("would make a repository at {shown}\n"));
@@ -70,6 +76,7 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let options = InitOptions {
         passphrase: passphrase.as_ref(),
         machine_key_file: key.as_ref().map(|key| &*key.first),
+        like: like.as_ref(),
         ..InitOptions::default()
     };
     let failed = |failure: Failure| failure.with("repo", unlock::repo_flag(cx, &location));

@@ -86,21 +86,30 @@ pub(super) struct Opened {
 
 /// Opens the repository that is meant.
 pub(super) fn open(cx: &Context<'_>) -> Result<Opened, Failure> {
-    let location = location(cx)?;
+    open_at(cx, &location(cx)?, explicit(cx)?)
+}
+
+/// Opens a second repository, named on the command line: by a machine key, or its passphrase. The
+/// key file of the command line is the first one's.
+pub(super) fn open_other(cx: &Context<'_>, named: &Path) -> Result<Repository, Failure> {
+    Ok(open_at(cx, &supported(cx, named)?, None)?.repository)
+}
+
+fn open_at(cx: &Context<'_>, location: &Path, explicit: Option<Opener>) -> Result<Opened, Failure> {
     let located = |error: RepositoryError| {
         let missing = matches!(error, RepositoryError::NotFound { .. });
-        let failure = Failure::from(error).with("repo", repo_flag(cx, &location));
-        match like(&location).filter(|_| missing) {
+        let failure = Failure::from(error).with("repo", repo_flag(cx, location));
+        match like(location).filter(|_| missing) {
             Some(near) => failure.tip(format!("did you mean {}?", text::path(&near))),
             None => failure,
         }
     };
     // Nobody is asked for the passphrase of a repository that is not there.
-    Local::open(&location).map_err(located)?;
+    Local::open(location).map_err(located)?;
     let cache = cx.directories.cache().map(PathBuf::as_path);
-    let opener = if let Some(opener) = explicit(cx)? {
+    let opener = if let Some(opener) = explicit {
         opener
-    } else if let Some(opened) = with_machine_keys(cx, &location, cache)? {
+    } else if let Some(opened) = with_machine_keys(cx, location, cache)? {
         return Ok(opened);
     } else {
         let named = secret::named(cx, Which::Existing)?;
@@ -111,7 +120,7 @@ pub(super) fn open(cx: &Context<'_>) -> Result<Opened, Failure> {
         Opener::KeyFile(path) => Unlock::KeyFile(path),
         Opener::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
     };
-    let repository = Repository::open(&location, &unlock, cache).map_err(located)?;
+    let repository = Repository::open(location, &unlock, cache).map_err(located)?;
     let key_file = match opener {
         Opener::KeyFile(path) => Some(path),
         Opener::Passphrase(_) => None,

@@ -16,7 +16,7 @@ use crate::os::clock;
 use crate::os::file;
 
 /// How a new repository can be opened later. At least one way is needed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct InitOptions<'a> {
     /// A recovery passphrase.
     pub passphrase: Option<&'a SecretString>,
@@ -24,6 +24,9 @@ pub struct InitOptions<'a> {
     pub machine_key_file: Option<&'a Path>,
     /// How hard the passphrase is to guess.
     pub argon: Argon,
+    /// A repository whose ids and digests it shall share: id key, chunker seed and the way files
+    /// are cut. Never the master key: neither opens what the other holds.
+    pub like: Option<&'a Repository>,
 }
 
 /// What a repository is opened with.
@@ -69,8 +72,13 @@ impl Repository {
         options: &InitOptions<'_>,
     ) -> Result<Self, RepositoryError> {
         let id = RepositoryId::from_bytes(super::seal::random());
-        let config = Config::new(&id, clock::now().0);
-        let inner = Inner::new(backend, location, config, Secrets::random(), None);
+        let mut config = Config::new(&id, clock::now().0);
+        let mut secrets = Secrets::random();
+        if let Some(like) = options.like {
+            config.cutting = like.inner.config.cutting;
+            secrets.name_like(&like.inner.secrets);
+        }
+        let inner = Inner::new(backend, location, config, secrets, None);
         let repository = Self::from_inner(inner);
         repository.add_first_slots(options)?;
         repository.write_config()?;

@@ -80,3 +80,30 @@ pub(crate) fn readable_by_others(world: &World) -> Vec<String> {
     }
     open
 }
+
+#[test]
+fn a_repository_made_like_another_gives_equal_digests_and_opens_nothing_of_it() {
+    let world = World::new();
+    let source = world.path("tree");
+    write(source.join("small"), "1");
+    write(source.join("large"), crate::nasty::noise(3_000_000, 8));
+    let second = world.path("second");
+    let third = world.path("third");
+    let first = world.repository();
+    let like = args!["-r", second, "init", "--no-recovery", "--copy-params-from", first];
+    world.snap(like).ok();
+    world.snap(args!["-r", third, "init", "--no-recovery"]).ok();
+    let digest = |repository: &std::path::Path| {
+        world.snap(args!["-r", repository, "backup", source]).ok();
+        let listed = world.snap(args!["-r", repository, "snapshots", "--json"]).ok();
+        listed.message("snapshots")["snapshots"][0]["digest"].to_string()
+    };
+    assert_eq!(digest(&first), digest(&second));
+    assert_ne!(digest(&first), digest(&third));
+    let nowhere = world.path("nowhere");
+    let fourth = world.path("fourth");
+    world
+        .snap(args!["-r", fourth, "init", "--no-recovery", "--copy-params-from", nowhere])
+        .exits(10);
+    assert!(!fourth.exists(), "nothing was made");
+}

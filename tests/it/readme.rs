@@ -4,12 +4,14 @@
 //! are run one after another by `sh` in a directory of the test's own, and what they print must be
 //! the lines below. In those, `[..]` stands for anything within a line and a line `...` for any
 //! number of lines. `<!-- checked: notes -->` runs it where notes 1.1.0 is installed in `./notes`,
-//! the releases lie in `./releases`, and `notes` is registered.
+//! the releases lie in `./releases`, and `notes` is registered; `<!-- checked: kept -->` where a
+//! repository holds two snapshots of `./site`.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::run::args;
 use crate::site::Notes;
 use crate::stage::{copy, fixture, write};
 use crate::world::{World, binary};
@@ -80,6 +82,12 @@ fn every_checked_transcript_of_the_readme_happens_as_it_is_written() {
             let site = Notes::install(&world.path(""));
             world.register("notes", "sql-files", &site.root, "");
             copy(fixture("apps/sql-notes"), world.path("releases"));
+        } else if stage == "kept" {
+            world.snap(["init", "--no-recovery"]).ok();
+            for version in ["<?php // 1", "<?php // two"] {
+                write(world.path("site/config.php"), version);
+                world.snap(args!["backup", world.path("site")]).ok();
+            }
         } else {
             assert_eq!(stage, "", "no such stage");
         }

@@ -120,6 +120,46 @@ fn ids_and_digests_of_one_repository_say_nothing_in_another() {
 }
 
 #[test]
+fn a_repository_made_like_another_names_and_cuts_alike_and_opens_nothing_of_it() {
+    let one = World::new();
+    let (place, key) = (one.dir.path().join("like"), one.dir.path().join("like.key"));
+    let options = InitOptions {
+        machine_key_file: Some(&key),
+        argon: CHEAP,
+        like: Some(&one.repository),
+        ..Default::default()
+    };
+    let other = Repository::init(&place, &options).unwrap();
+    assert_ne!(one.repository.id(), other.id());
+    assert_eq!(one.repository.hash(b"x"), other.hash(b"x"));
+    let digest = |it: &Repository| it.hasher("files digest").update(b"x").finalize();
+    assert_eq!(digest(&one.repository), digest(&other));
+    // A large file is cut at the same places.
+    let mut large = vec![0; 3 << 20];
+    blake3::Hasher::new().finalize_xof().fill(&mut large);
+    let ids = |it: &Repository| {
+        let writer = it.begin(&WriteOptions::default()).unwrap();
+        let mut bundle = writer.bundle(PackClass::Data);
+        let content = bundle.put_content(&mut &large[..], Extent::ToEnd).unwrap();
+        bundle.finish().unwrap();
+        writer.commit(b"").unwrap();
+        content
+    };
+    assert_eq!(ids(&one.repository), ids(&other));
+    // Neither key opens the other, nor an object moved over.
+    assert!(Repository::open(&place, &Unlock::KeyFile(&one.key()), None).is_err());
+    for pack in files_below(&place.join("packs")) {
+        std::fs::remove_file(pack).unwrap();
+    }
+    for pack in one.files(ObjectKind::Pack) {
+        let name = pack.strip_prefix(one.root()).unwrap().to_owned();
+        std::fs::copy(&pack, place.join(name)).unwrap();
+    }
+    let report = other.check(CheckDepth::ReadData, &Recorder::default()).unwrap();
+    assert!(!report.findings.is_empty());
+}
+
+#[test]
 fn pins_and_tombstones_come_and_go() {
     let world = World::new();
     let repository = &world.repository;
