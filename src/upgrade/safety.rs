@@ -39,7 +39,8 @@ pub(super) fn warm(
         tags: vec![tag_of(&course.header.token_hex()), "warm".to_owned()],
         attachments: Vec::new(),
     };
-    let memory = Memory { dir: Some(ctx.ground.cache_dir), trust: Trust::Always };
+    // What was not read since the machine started is read now, and not while the site is shut.
+    let memory = Memory { dir: Some(ctx.ground.cache_dir), trust: Trust::SameBoot };
     let prepared = covered.store(&writer, naming, memory, ctx.ground.monitor)?;
     if let Some(error) = covered.forbidden() {
         return Err(error);

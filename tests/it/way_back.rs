@@ -210,6 +210,27 @@ fn what_was_remembered_with_a_forgotten_snapshot_is_not_believed() {
     same(&tree(&source, Skip::default()).0, &tree(&restored.root, Skip::default()).0, "back");
 }
 
+/// Runs `snap` as after another start of the machine; the lines in which the kernel saw it open
+/// something.
+fn after_a_restart(world: &World, words: Vec<std::ffi::OsString>) -> Vec<String> {
+    let (boot, log) = (world.path("boot_id"), world.path("strace.log"));
+    write(&boot, "00000000-1111-2222-3333-444444444444\n");
+    let script = "mount --bind \"$1\" /proc/sys/kernel/random/boot_id && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(&boot);
+    command.args(["strace", "-f", "-qq", "-y", "-e", "trace=openat,openat2", "-o"]).arg(&log);
+    command.arg(binary()).args(words);
+    command.env_clear().envs(world.environment()).current_dir(world.path(""));
+    world.start_command(command).end().ok();
+    let text = fs::read_to_string(&log).expect("ours");
+    text.lines().filter(|line| !line.contains("= -1")).map(str::to_owned).collect()
+}
+
+fn times(opened: &[String], file: &Path) -> usize {
+    let file = format!("<{}>", file.display());
+    opened.iter().filter(|line| line.contains(&file)).count()
+}
+
 #[test]
 fn what_was_remembered_before_the_machine_started_is_not_believed() {
     if !is_root() {
@@ -217,24 +238,32 @@ fn what_was_remembered_before_the_machine_started_is_not_believed() {
     }
     let restored = Restored::new();
     restored.settle();
-    let boot = restored.world.path("boot_id");
-    write(&boot, "00000000-1111-2222-3333-444444444444\n");
-    let opened = |reads: &str| {
-        let log = restored.world.path("strace.log");
-        let script = "mount --bind \"$1\" /proc/sys/kernel/random/boot_id && shift && exec \"$@\"";
-        let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", script, "sh"]).arg(&boot);
-        command.args(["strace", "-f", "-qq", "-y", "-e", "trace=openat,openat2", "-o"]).arg(&log);
-        command.arg(binary()).args(restored.back());
-        command.env_clear().envs(restored.world.environment());
-        command.current_dir(restored.world.path(""));
-        restored.world.start_command(command).end().ok();
-        let text = fs::read_to_string(&log).expect("ours");
-        text.lines().filter(|line| line.contains(reads) && !line.contains("= -1")).count()
-    };
-    let file = restored.root.join("dir2/sub2/file2").display().to_string();
-    assert_eq!(opened(&format!("<{file}>")), 1, "read, for nothing of this boot is known");
+    let opened = after_a_restart(&restored.world, restored.back());
+    let read = times(&opened, &restored.root.join("dir2/sub2/file2"));
+    assert_eq!(read, 1, "read, for nothing of this boot is known");
     same(&restored.wanted, &tree(&restored.root, Skip::default()).0, "back");
+}
+
+#[test]
+fn what_a_backup_took_over_from_before_the_machine_started_is_not_believed_either() {
+    if !is_root() {
+        return;
+    }
+    let restored = Restored::new();
+    let (world, source) = (&restored.world, restored.world.path("tree"));
+    // Once nothing is young any more, a backup reads nothing.
+    until("a backup of what is unchanged reads nothing", || {
+        let backup = world.snap(args!["backup", "--json", source]).ok();
+        backup.message("summary")["files_read"] == 0
+    });
+    let file = source.join("dir2/sub2/file2");
+    let opened = after_a_restart(world, args!["backup", source]);
+    assert_eq!(times(&opened, &file), 0, "a backup believes what it remembers");
+    let words = ["--overwrite", "--yes", "--confirm", "/"];
+    let mut back = args!["restore", "latest", "--target", "/"];
+    back.extend(words.map(Into::into));
+    let opened = after_a_restart(world, back);
+    assert_eq!(times(&opened, &file), 1, "but nobody has read it since");
 }
 
 #[test]
