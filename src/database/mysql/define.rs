@@ -1,11 +1,15 @@
 //! Drops and creates the objects of a schema, each under the settings it was created with.
 
+use std::error::Error;
+use std::time::Duration;
+
 use super::blocker::explain;
 use super::definition::{Moved, move_trigger, move_view};
 use super::session::{Session, code_in};
 use super::text::{literal, name, push_hex, qualified};
 use crate::database::state::{Trigger, View};
 use crate::database::{DatabaseError, ObjectKind};
+use crate::os::clock;
 
 /// No such table, an invalid view: what a view says whose base is not there yet.
 const NOT_THERE_YET: [u16; 3] = [1146, 1356, 1054];
@@ -16,6 +20,20 @@ pub(super) const DEADLOCK: u16 = 1213;
 
 /// How often such a statement is sent.
 const TRIES: u32 = 10;
+
+/// "Can't create table … (errno: 184)". InnoDB removes the file of a table whose drop a crash cut
+/// short only in the background, after the server has started again (row purge). Until then there
+/// can be no table of that name.
+const CANNOT_CREATE: u16 = 1005;
+const FILE_IS_THERE: &str = "errno: 184";
+/// So often, and so far apart, it is tried again.
+const PURGE_TRIES: u32 = 100;
+const PURGE_PAUSE: Duration = Duration::from_millis(200);
+
+fn is_unpurged(why: &DatabaseError) -> bool {
+    let says_so = || why.source().is_some_and(|source| source.to_string().contains(FILE_IS_THERE));
+    code_in(why) == Some(CANNOT_CREATE) && says_so()
+}
 
 /// A connection that drops and creates in one schema.
 pub(super) struct Definer<'a> {
@@ -35,10 +53,14 @@ impl Definer<'_> {
         of: &str,
         sql: &str,
     ) -> Result<(), DatabaseError> {
-        let (doing, mut tries) = (format!("{doing} {kind} {of}"), 1);
+        let (doing, mut tries, mut purges) = (format!("{doing} {kind} {of}"), 1, 1);
         let done = loop {
             match self.session.run(&doing, sql) {
                 Err(why) if code_in(&why) == Some(DEADLOCK) && tries < TRIES => tries += 1,
+                Err(why) if is_unpurged(&why) && purges < PURGE_TRIES => {
+                    clock::pause(PURGE_PAUSE);
+                    purges += 1;
+                }
                 done => break done,
             }
         };
