@@ -55,11 +55,8 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let input: Box<dyn Read> = if args.archive.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
     } else {
-        let opened = File::open(&path).map_err(|error| {
-            Failure::new(super::failure::io_code(&error), format!("cannot open {shown}"))
-                .because(error.to_string())
-        })?;
-        Box::new(opened)
+        let opened = File::open(&path);
+        Box::new(opened.map_err(Failure::cannot("open", &args.archive))?)
     };
     if cx.global.dry_run {
         cx.out.print(&format!("would take {shown} in below {}\n", text::path(&args.at)));

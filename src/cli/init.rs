@@ -11,7 +11,7 @@ use crate::repository::{InitOptions, Local, ObjectId, Repository};
 
 use super::command::About;
 use super::context::Context;
-use super::failure::{Code, Exit, Failure, io_code};
+use super::failure::{Code, Exit, Failure};
 use super::output::Level;
 use super::secret::{self, Which};
 use super::text::{self, Ink};
@@ -69,10 +69,7 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
             .because("there is no place for a machine key, and no passphrase is given"));
     }
     let parent = location.parent().unwrap_or(Path::new("/"));
-    file::create_dirs(parent, 0o755).map_err(|error| {
-        Failure::new(io_code(&error), format!("cannot create {}", text::path(parent)))
-            .because(error.to_string())
-    })?;
+    file::create_dirs(parent, 0o755).map_err(Failure::cannot("create", parent))?;
     let options = InitOptions {
         passphrase: passphrase.as_ref(),
         machine_key_file: key.as_ref().map(|key| &*key.first),
@@ -124,10 +121,7 @@ impl KeyPlace {
         }
         let Ok(config) = cx.directories.config() else { return Ok(None) };
         let keys = config.join("keys");
-        file::create_dirs(&keys, 0o700).map_err(|error| {
-            Failure::new(io_code(&error), format!("cannot create {}", text::path(&keys)))
-                .because(error.to_string())
-        })?;
+        file::create_dirs(&keys, 0o700).map_err(Failure::cannot("create", &keys))?;
         let first = keys.join(format!("new-{}.key", ObjectId::random().short()));
         Ok(Some(Self { first, keys: Some(keys) }))
     }
@@ -136,21 +130,14 @@ impl KeyPlace {
         let Some(keys) = self.keys else { return Ok(self.first) };
         let named = keys.join(format!("{}.key", repository.id()));
         let done = file::rename_new(&self.first, &named).and_then(|()| file::sync_dir(&keys));
-        done.map_err(|error| {
-            Failure::new(io_code(&error), format!("cannot name {}", text::path(&named)))
-                .because(error.to_string())
-        })?;
+        done.map_err(Failure::cannot("name", &named))?;
         Ok(named)
     }
 }
 
 /// Writes a new exported key to `file`, where nothing may be.
 pub(super) fn export(repository: &Repository, file: &Path) -> Result<ObjectId, Failure> {
-    let shown = text::path(file);
-    let failed = |error: std::io::Error| {
-        Failure::new(io_code(&error), format!("cannot write the key to {shown}"))
-            .because(error.to_string())
-    };
+    let failed = Failure::cannot("write the key to", file);
     // Made first: a slot whose key could not be written would open for nobody.
     let mut opened = file::create_new(file, 0o600).map_err(failed)?;
     let (id, key) = repository.export_key("exported")?;

@@ -9,7 +9,7 @@ use crate::upgrade::{self, Plan, PlanRequest};
 
 use super::command::About;
 use super::context::Context;
-use super::failure::{Code, Exit, Failure, io_code};
+use super::failure::{Code, Exit, Failure};
 use super::screens::plan as screen;
 use super::text::{self, Ink};
 use super::transaction::{Place, neighbours};
@@ -105,9 +105,7 @@ fn save(cx: &Context<'_>, plan: &Plan, output: &Path) -> Result<(), Failure> {
     let (Some(dir), Some(name)) = (output.parent(), name) else {
         return Err(Failure::new(Code::E0001, format!("'{shown}' cannot be a file")));
     };
-    file::replace(dir, name, &plan.encode(), 0o600).map_err(|error| {
-        Failure::new(io_code(&error), format!("cannot write {shown}")).because(error.to_string())
-    })?;
+    file::replace(dir, name, &plan.encode(), 0o600).map_err(Failure::cannot("write", output))?;
     cx.out.remark(&format!("{} saved: {shown}   snap upgrade --plan {shown}\n", Ink::Good.on('✓')));
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::screens::outcome::{self, Deed};
 use super::screens::told::state_word;
 use super::text::Ink;
 use super::unlock::Opened;
-use super::{SIGNALS, app, backup};
+use super::{SIGNALS, app};
 
 /// What a transaction is told about who began it and where.
 pub(super) struct Place<'a> {
@@ -33,7 +33,7 @@ impl<'a> Place<'a> {
     /// Makes the state directory if it is missing; nothing else is touched.
     pub(super) fn new(cx: &'a Context<'a>) -> Result<Self, Failure> {
         let state = cx.directories.state()?;
-        file::create_dirs(state, 0o700).map_err(|error| backup::cannot_make(state, &error))?;
+        file::create_dirs(state, 0o700).map_err(Failure::cannot("create", state))?;
         let cache_dir = cx.directories.cache().cloned().unwrap_or_else(|| state.join("cache"));
         Ok(Self {
             cx,

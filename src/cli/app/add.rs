@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::builtin;
 use crate::app::catalog::{self, Sighting};
 use crate::cli::context::Context;
-use crate::cli::failure::{Code, Exit, Failure, io_code};
+use crate::cli::failure::{Code, Exit, Failure};
 use crate::cli::output::Level;
 use crate::cli::text::{self, Ink};
 use crate::os::file;
@@ -100,9 +100,7 @@ fn write(cx: &Context<'_>, name: &str, profile: &str, root: &Path) -> Result<(),
     let body = catalog::entry(profile, root);
     let written = file::create_dirs(&apps_d, 0o700)
         .and_then(|()| file::replace(&apps_d, &format!("{name}.toml"), body.as_bytes(), 0o600));
-    written.map_err(|error| {
-        Failure::new(io_code(&error), format!("cannot write {shown}")).because(error.to_string())
-    })?;
+    written.map_err(Failure::cannot("write", &place))?;
     let app = super::named(cx, name)?;
     cx.out.print(&format!(
         "{} {name} {} at {}   {shown}\n",

@@ -21,7 +21,7 @@ use crate::upgrade::lock::AppLock;
 use crate::cli::app as apps;
 use crate::cli::command::About;
 use crate::cli::context::Context;
-use crate::cli::failure::{Code, Exit, Failure, io_code};
+use crate::cli::failure::{Code, Exit, Failure};
 use crate::cli::progress::Progress;
 use crate::cli::render::{counted, size};
 use crate::cli::text;
@@ -165,7 +165,7 @@ fn of_app(cx: &Context<'_>, name: &str) -> Result<Wanted, Failure> {
     }
     let areas = app.areas().map_err(|error| failed(error.into()))?;
     let roots: Vec<PathBuf> = areas.iter().map(|area| area.path.clone()).collect();
-    file::create_dirs(state, 0o700).map_err(|error| cannot_make(state, &error))?;
+    file::create_dirs(state, 0o700).map_err(Failure::cannot("create", state))?;
     let lock = AppLock::shared(state, name, &roots).map_err(|error| failed(error.into()))?;
     let mut sources = Vec::new();
     for area in areas {
@@ -197,13 +197,8 @@ pub(in crate::cli) fn open(
     prefix: Option<String>,
 ) -> Result<Box<dyn Database>, Failure> {
     let scratch_dir = cx.directories.state()?.join("scratch");
-    file::create_dirs(&scratch_dir, 0o700).map_err(|error| cannot_make(&scratch_dir, &error))?;
+    file::create_dirs(&scratch_dir, 0o700).map_err(Failure::cannot("create", &scratch_dir))?;
     Ok(database::open(name, address, &OpenOptions { prefix, ..OpenOptions::new(scratch_dir) })?)
-}
-
-pub(in crate::cli) fn cannot_make(dir: &std::path::Path, error: &std::io::Error) -> Failure {
-    Failure::new(io_code(error), format!("cannot create {}", text::path(dir)))
-        .because(error.to_string())
 }
 
 fn take(

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::report::{Report, Stage, StageName};
-use crate::cli::failure::{Code, Failure, io_code};
+use crate::cli::failure::{Code, Failure};
 use crate::cli::text;
 
 /// One figure of one stage, then and now.
@@ -65,9 +65,7 @@ pub(super) fn apart(then: &Report, now: &Report) -> Option<&'static str> {
 /// Reads what an earlier `snap bench --json` printed: the report alone, or the whole stream.
 pub(super) fn read(path: &Path) -> Result<Report, Failure> {
     let shown = text::path(path);
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(io_code(&error), format!("cannot read {shown}")).because(error.to_string())
-    })?;
+    let text = std::fs::read_to_string(path).map_err(Failure::cannot("read", path))?;
     parse(&text).ok_or_else(|| {
         Failure::new(Code::E0001, format!("{shown} is no report of snap bench"))
             .tip("snap bench --json > FILE writes one")

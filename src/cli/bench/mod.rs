@@ -28,7 +28,7 @@ use super::render;
 use super::text::{self, Ink};
 use crate::os::{clock, file, host, volume};
 
-use place::{Place, cannot};
+use place::Place;
 use report::{Corpus, Machine, Report, SCHEMA};
 use scan::Scan;
 use stages::Rounds;
@@ -106,9 +106,8 @@ fn measure(cx: &Context<'_>, args: &Args, place: &Place) -> Result<Option<Report
         Some(path) => given_tree(cx, path, &place.root)?,
         None => made_tree(args, place)?,
     };
-    let failed = |error: std::io::Error| cannot("measure", &path, &error);
-    let scan = Scan::of(&path).map_err(failed)?;
-    let volume = volume::at(&place.root).map_err(|error| cannot("look at", &place.root, &error))?;
+    let scan = Scan::of(&path).map_err(Failure::cannot("measure", &path))?;
+    let volume = volume::at(&place.root).map_err(Failure::cannot("look at", &place.root))?;
     let needed = scan.bytes.saturating_mul(2).saturating_add(1 << 28);
     if volume.free_bytes < needed && !only_limits {
         let (needed, free) = (render::size(needed), render::size(volume.free_bytes));
@@ -116,8 +115,8 @@ fn measure(cx: &Context<'_>, args: &Args, place: &Place) -> Result<Option<Report
             .tip("--dir names a directory on another disk"));
     }
     cx.out.redraw(" measuring what this machine can do");
-    let primitives = limits::measure(&scan, &place.root)
-        .map_err(|error| cannot("measure in", &place.root, &error))?;
+    let primitives =
+        limits::measure(&scan, &place.root).map_err(Failure::cannot("measure in", &place.root))?;
     let cores = cores(cx);
     if only_limits {
         cx.out.print(&chart::primitives(&primitives, cores));
@@ -164,7 +163,7 @@ fn measure(cx: &Context<'_>, args: &Args, place: &Place) -> Result<Option<Report
 /// A tree of the user's.
 fn given_tree(cx: &Context<'_>, path: &Path, scratch: &Path) -> Result<(PathBuf, String), Failure> {
     let path = cx.environment.directory.join(path);
-    let whole = path.canonicalize().map_err(|error| cannot("read", &path, &error))?;
+    let whole = path.canonicalize().map_err(Failure::cannot("read", &path))?;
     if !whole.is_dir() {
         return Err(Failure::new(Code::E0001, format!("{} is no directory", text::path(&whole))));
     }
@@ -181,7 +180,7 @@ fn made_tree(args: &Args, place: &Place) -> Result<(PathBuf, String), Failure> {
     let size = args.synthetic.as_deref().unwrap_or("small");
     let files = if size == "large" { 100_000 } else { 10_000 };
     let path = place.root.join("tree");
-    corpus::php_tree(&path, files, 1).map_err(|error| cannot("write", &path, &error))?;
+    corpus::php_tree(&path, files, 1).map_err(Failure::cannot("write", &path))?;
     Ok((path, format!("synthetic {size}")))
 }
 
@@ -202,7 +201,7 @@ fn write_page(path: &Path, report: &Report) -> Result<(), Failure> {
         return Err(Failure::new(Code::E0001, format!("{} is no file", text::path(path))));
     };
     let page = page::page(report);
-    file::replace(dir, name, page.as_bytes(), 0o644).map_err(|error| cannot("write", path, &error))
+    file::replace(dir, name, page.as_bytes(), 0o644).map_err(Failure::cannot("write", path))
 }
 
 /// Holds this run against an earlier one.

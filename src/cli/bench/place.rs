@@ -7,8 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::metered::{self, Metered};
-use crate::cli::failure::{Code, Failure, io_code};
-use crate::cli::text;
+use crate::cli::failure::{Code, Failure};
 use crate::os::file;
 use crate::os::process::{self, CaptureLimits, Launch, Trampoline, Wiring};
 use crate::repository::ObjectId;
@@ -48,7 +47,7 @@ impl Place {
     /// A new directory below `temp`, which is removed if a signal ends the run.
     pub(super) fn build(temp: &Path, threads: Option<u16>) -> Result<Self, Failure> {
         let root = temp.join(format!("snap-bench-{}", ObjectId::random().short()));
-        file::create_dir(&root, 0o700).map_err(|error| cannot("create", &root, &error))?;
+        file::create_dir(&root, 0o700).map_err(Failure::cannot("create", &root))?;
         crate::cli::signals::litter(root.clone());
         Ok(Self { root, trampoline: Trampoline::own(), threads })
     }
@@ -104,7 +103,7 @@ impl Place {
             let said = String::from_utf8_lossy(&told.err).trim().to_owned();
             return Err(if said.is_empty() { failure } else { failure.because(said) });
         }
-        let used = std::fs::read(&figures).map_err(|error| cannot("read", &figures, &error))?;
+        let used = std::fs::read(&figures).map_err(Failure::cannot("read", &figures))?;
         let used = serde_json::from_slice(&used).map_err(|error| {
             Failure::new(Code::E0605, "a measured run told no figures").because(error.to_string())
         })?;
@@ -119,10 +118,5 @@ impl Place {
 
 /// Removes a directory of ours.
 pub(super) fn clear(dir: &Path) -> Result<(), Failure> {
-    file::remove_dir_all(dir).map(drop).map_err(|error| cannot("remove", dir, &error))
-}
-
-pub(super) fn cannot(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(io_code(error), format!("cannot {doing} {}", text::path(path)))
-        .because(error.to_string())
+    file::remove_dir_all(dir).map(drop).map_err(Failure::cannot("remove", dir))
 }

@@ -7,7 +7,7 @@ use super::corpus::{Step, step};
 use super::limits::Primitives;
 use super::metered::Metered;
 use super::model::{Work, limit};
-use super::place::{Place, Ran, cannot, clear};
+use super::place::{Place, Ran, clear};
 use super::report::{Spread, Stage, StageName};
 use super::scan::Scan;
 use crate::cli::failure::{Code, Failure};
@@ -42,7 +42,7 @@ impl Rounds {
         told: &dyn Fn(StageName, &Metered),
     ) -> Result<(), Failure> {
         let house = place.root.join("round");
-        file::create_dir(&house, 0o700).map_err(|error| cannot("create", &house, &error))?;
+        file::create_dir(&house, 0o700).map_err(Failure::cannot("create", &house))?;
         let mut round = Round { place, house: house.clone(), done: Vec::new(), told };
         round.play(path, scan)?;
         self.0.append(&mut round.done);
@@ -130,7 +130,7 @@ impl Round<'_> {
 
         // The copy is a source of its own: its first backup is not what is measured.
         self.snap(&[&"backup", &copy])?;
-        let change = step(&copy, CHANGED, 1).map_err(|error| cannot("change", &copy, &error))?;
+        let change = step(&copy, CHANGED, 1).map_err(Failure::cannot("change", &copy))?;
         let changed = self.snap(&[&"backup", &copy])?;
         let added = changed.number("data_added_packed");
         let work = Work { sealed_bytes: added, written_bytes: added, ..changes(walk, change) };
@@ -202,7 +202,7 @@ fn changes(walk: Work, change: Step) -> Work {
 
 /// Speed counts only where the result is right.
 fn same(scan: &Scan, copy: &Path) -> Result<(), Failure> {
-    let restored = Scan::of(copy).map_err(|error| cannot("read", copy, &error))?;
+    let restored = Scan::of(copy).map_err(Failure::cannot("read", copy))?;
     if restored.digest == scan.digest {
         return Ok(());
     }

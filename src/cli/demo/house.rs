@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cli::failure::{Code, Failure, io_code};
-use crate::cli::text;
+use crate::cli::failure::{Code, Failure};
 use crate::os::file;
 use crate::os::process::{self, CaptureLimits, Launch, Trampoline, Wiring};
 use crate::repository::ObjectId;
@@ -69,7 +68,7 @@ impl House {
     fn at(root: PathBuf, owner: Option<Owner>) -> Result<Self, Failure> {
         // Another account runs the migration and must be able to pass through, not to look.
         let mode = if owner.is_some() { 0o711 } else { 0o700 };
-        file::create_dir(&root, mode).map_err(|error| cannot("create", &root, &error))?;
+        file::create_dir(&root, mode).map_err(Failure::cannot("create", &root))?;
         let releases = root.join("releases");
         Ok(Self { root, releases, trampoline: Trampoline::own(), database: Vec::new(), owner })
     }
@@ -82,7 +81,7 @@ impl House {
         })?;
         for version in [site::INSTALLED, site::GOOD, site::BROKEN] {
             let place = self.release(version);
-            site::unpack(&place, version).map_err(|error| cannot("write", &place, &error))?;
+            site::unpack(&place, version).map_err(Failure::cannot("write", &place))?;
         }
         self.move_in()
     }
@@ -108,15 +107,14 @@ impl House {
         );
         file::create_dirs(&apps_d, 0o700)
             .and_then(|()| file::replace(&apps_d, "notes.toml", profile.as_bytes(), 0o600))
-            .map_err(|error| cannot("write", &apps_d, &error))
+            .map_err(Failure::cannot("write", &apps_d))
     }
 
     /// Puts a fresh 1.1.0 in the place of whatever is installed.
     pub(super) fn reset(&self) -> Result<(), Failure> {
         let app = self.app();
-        file::remove_dir_all(&app).map_err(|error| cannot("remove", &app, &error))?;
-        site::install(&app, &self.database, self.owner)
-            .map_err(|error| cannot("write", &app, &error))
+        file::remove_dir_all(&app).map_err(Failure::cannot("remove", &app))?;
+        site::install(&app, &self.database, self.owner).map_err(Failure::cannot("write", &app))
     }
 
     /// Where the application is installed.
@@ -202,7 +200,7 @@ impl House {
     /// Removes everything.
     pub(super) fn remove(self) -> Result<(), Failure> {
         let root = &self.root;
-        file::remove_dir_all(root).map(drop).map_err(|error| cannot("remove", root, &error))
+        file::remove_dir_all(root).map(drop).map_err(Failure::cannot("remove", root))
     }
 }
 
@@ -244,9 +242,4 @@ impl Ended {
 /// An identity that does not hold.
 pub(super) fn broken(what: impl Into<String>) -> Failure {
     Failure::new(Code::E0902, what)
-}
-
-fn cannot(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
-    let message = format!("cannot {doing} {}", text::path(path));
-    Failure::new(io_code(error), message).because(error.to_string())
 }

@@ -10,6 +10,8 @@ mod known;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
 pub use catalogue::{Code, Page};
 pub use exit::Exit;
@@ -65,6 +67,14 @@ impl Failure {
     /// A word that may have been meant, or what is known.
     pub fn hint(&self) -> Option<&str> {
         self.told.tip.as_deref()
+    }
+
+    /// What could not be done to a file or a directory; `doing` is said after "cannot".
+    pub fn cannot(doing: &str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |error| {
+            let message = format!("cannot {doing} {}", text::path(path));
+            Self::new(io_code(&error), message).because(error.to_string())
+        }
     }
 
     /// A failure of the library: its own words, and its sources as causes.

@@ -72,7 +72,7 @@ pub(super) fn run(
         return Ok(Exit::Ok);
     }
     cx.out.remark(&format!("Restoring snapshot {} below {shown}\n", snapshot.id.short()));
-    file::create_dirs(target, 0o700).map_err(|error| backup::cannot_make(target, &error))?;
+    file::create_dirs(target, 0o700).map_err(Failure::cannot("create", target))?;
     let losses = progress.during(|| {
         let losses = write(repository, files, &plans, &progress)?;
         for (mark, place) in &databases {
@@ -223,7 +223,7 @@ pub(super) fn write(
         let watch = clock::stopwatch();
         progress.tell(News::StepStarted { number: 0, name: name.clone() });
         if let Some(parent) = piece.place.parent() {
-            file::create_dirs(parent, 0o755).map_err(|e| backup::cannot_make(parent, &e))?;
+            file::create_dirs(parent, 0o755).map_err(Failure::cannot("create", parent))?;
         }
         let done = converge::act(repository, plan, &token, progress)?;
         let note = format!(
@@ -251,7 +251,7 @@ fn load(
     let watch = clock::stopwatch();
     progress.tell(News::StepStarted { number: 0, name: name.clone() });
     let dir = place.parent().expect("a database file lies in a directory");
-    file::create_dirs(dir, 0o755).map_err(|error| backup::cannot_make(dir, &error))?;
+    file::create_dirs(dir, 0o755).map_err(Failure::cannot("create", dir))?;
     let address = Address::Sqlite(place.to_owned());
     let mut database = backup::open(cx, &mark.name, &address, None)?;
     let fingerprint = database.restore(repository, &mark.state, progress)?;
