@@ -4,6 +4,7 @@
 //! what is said when it does not work. [`run`] is the way through them.
 
 mod address;
+mod again;
 mod app;
 mod backup;
 pub mod bench;

@@ -7,9 +7,10 @@ use super::corpus::{Step, step};
 use super::limits::Primitives;
 use super::metered::Metered;
 use super::model::{Work, limit};
-use super::place::{Place, Ran, clear};
+use super::place::{Place, Ran};
 use super::report::{Spread, Stage, StageName};
 use super::scan::Scan;
+use crate::cli::again;
 use crate::cli::failure::{Code, Failure};
 use crate::cli::text;
 use crate::os::file;
@@ -46,7 +47,7 @@ impl Rounds {
         let mut round = Round { place, house: house.clone(), done: Vec::new(), told };
         round.play(path, scan)?;
         self.0.append(&mut round.done);
-        clear(&house)
+        again::clear(&house)
     }
 
     /// Each stage over all rounds, against the limit.

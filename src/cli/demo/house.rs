@@ -1,23 +1,18 @@
 //! Where the demo lives: one temporary directory with everything in it, and children of this very
 //! binary that work there as a person would.
 
-use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
-
+use crate::cli::again::{self, Again, Ended};
 use crate::cli::failure::{Code, Failure};
 use crate::os::file;
-use crate::os::process::{self, CaptureLimits, Launch, Trampoline, Wiring};
-use crate::repository::ObjectId;
 
 use super::site::{self, Owner};
 
-/// No scene takes nearly as long, or says nearly as much.
-const LIMITS: CaptureLimits =
-    CaptureLimits { timeout: Duration::from_mins(2), bytes_max: 64 << 20 };
+/// No scene takes nearly as long.
+const SCENE_MAY_TAKE: Duration = Duration::from_mins(2);
 
 /// The directory, and what is where in it.
 #[derive(Debug)]
@@ -26,8 +21,7 @@ pub(super) struct House {
     pub(super) root: PathBuf,
     /// Where the releases were unpacked: in the first house.
     releases: PathBuf,
-    /// This binary.
-    trampoline: Trampoline,
+    again: Again,
     /// The database of a fresh installation.
     database: Vec<u8>,
     /// Whose the application is, if not the caller's.
@@ -45,32 +39,17 @@ pub(super) enum Mischief<'a> {
     Note(&'a Path),
 }
 
-/// How a child ended.
-#[derive(Debug)]
-pub(super) struct Ended {
-    /// Its exit code; `None` if a signal killed it.
-    pub(super) code: Option<i32>,
-    /// The signal that killed it.
-    pub(super) signal: Option<i32>,
-    /// The lines of its JSON stream.
-    pub(super) lines: Vec<Value>,
-    /// What it wrote to stderr.
-    pub(super) stderr: String,
-}
-
 impl House {
     /// Makes the directory; what is in it is as private as its owner needs.
     pub(super) fn build(temp: &Path, owner: Option<Owner>) -> Result<Self, Failure> {
-        let root = temp.join(format!("snap-demo-{}", ObjectId::random().short()));
-        Self::at(root, owner)
+        let root = again::workplace(temp, "demo", mode_for(owner))?;
+        Ok(Self::at(root, owner))
     }
 
-    fn at(root: PathBuf, owner: Option<Owner>) -> Result<Self, Failure> {
-        // Another account runs the migration and must be able to pass through, not to look.
-        let mode = if owner.is_some() { 0o711 } else { 0o700 };
-        file::create_dir(&root, mode).map_err(Failure::cannot("create", &root))?;
+    fn at(root: PathBuf, owner: Option<Owner>) -> Self {
+        let again = Again::below(&root, SCENE_MAY_TAKE);
         let releases = root.join("releases");
-        Ok(Self { root, releases, trampoline: Trampoline::own(), database: Vec::new(), owner })
+        Self { root, releases, again, database: Vec::new(), owner }
     }
 
     /// Fills it: releases, the application, and its profile.
@@ -88,9 +67,10 @@ impl House {
 
     /// Another house inside this one, with an application, a repository and a journal of its own.
     pub(super) fn twin(&self, number: usize) -> Result<Self, Failure> {
-        let twin = Self::at(self.root.join(format!("world-{number}")), self.owner)?;
+        let root = self.root.join(format!("world-{number}"));
+        file::create_dir(&root, mode_for(self.owner)).map_err(Failure::cannot("create", &root))?;
         let (releases, database) = (self.releases.clone(), self.database.clone());
-        let twin = Self { releases, database, ..twin };
+        let twin = Self { releases, database, ..Self::at(root, self.owner) };
         twin.move_in()?;
         twin.must(0, &["init", "--no-recovery"].map(str::to_owned))?;
         Ok(twin)
@@ -133,52 +113,12 @@ impl House {
         arguments: &[String],
         mischief: Mischief<'_>,
     ) -> Result<Ended, Failure> {
-        let dir = |name: &str| self.root.join(name).into_os_string();
-        let mut env: Vec<(OsString, OsString)> = [
-            ("SNAP_CONFIG_DIR", dir("config")),
-            ("SNAP_STATE_DIR", dir("state")),
-            ("SNAP_CACHE_DIR", dir("cache")),
-            ("SNAP_RUNTIME_DIR", dir("run")),
-            ("SNAP_REPOSITORY", dir("repository")),
-            ("SNAP_OUTPUT", "json".into()),
-            ("LC_ALL", "C.UTF-8".into()),
-        ]
-        .map(|(name, value)| (name.into(), value))
-        .into();
-        match mischief {
-            Mischief::None => {}
-            Mischief::Kill(point) => env.push(("SNAP_CRASH_AT".into(), point.into())),
-            Mischief::Note(file) => env.push(("SNAP_CRASH_LOG".into(), file.into())),
-        }
-        let program = self.trampoline.program().as_os_str();
-        let argv = process::argv(
-            std::iter::once(program).chain(arguments.iter().map(std::ffi::OsStr::new)),
-        );
-        let launch = Launch {
-            trampoline: &self.trampoline,
-            argv: &argv,
-            dir: &self.root,
-            env: &env,
-            identity: None,
-            wiring: Wiring::Pipes,
-            token: &self.token(),
+        let more = match mischief {
+            Mischief::None => None,
+            Mischief::Kill(point) => Some(("SNAP_CRASH_AT", OsStr::new(point))),
+            Mischief::Note(file) => Some(("SNAP_CRASH_LOG", file.as_os_str())),
         };
-        let told = process::capture(&launch, LIMITS).map_err(|error| {
-            Failure::new(Code::E0605, "cannot run this program again").because(error.to_string())
-        })?;
-        let lines = told
-            .out
-            .split(|byte| *byte == b'\n')
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .collect();
-        let stderr = String::from_utf8_lossy(&told.err).into_owned();
-        let signal = told.status.and_then(|status| status.signal());
-        Ok(Ended { code: told.code(), signal, lines, stderr })
-    }
-
-    /// Tells the children of this house from those of another: whatever one leaves is ended.
-    fn token(&self) -> String {
-        self.root.display().to_string()
+        self.again.run(&self.root, arguments.iter().map(OsStr::new), more.as_slice())
     }
 
     /// Runs `snap` and wants it to end with `code`.
@@ -194,49 +134,22 @@ impl House {
         mischief: Mischief<'_>,
     ) -> Result<Ended, Failure> {
         let ended = self.snap(arguments, mischief)?;
-        if ended.code == Some(code) { Ok(ended) } else { Err(ended.unexpected(arguments, code)) }
+        if ended.code == Some(code) {
+            return Ok(ended);
+        }
+        let (words, how) = (arguments.join(" "), ended.how());
+        Err(ended.explains(broken(format!("snap {words} ended with {how}, not exit {code}"))))
     }
 
     /// Removes everything.
     pub(super) fn remove(self) -> Result<(), Failure> {
-        let root = &self.root;
-        file::remove_dir_all(root).map(drop).map_err(Failure::cannot("remove", root))
+        again::clear(&self.root)
     }
 }
 
-impl Ended {
-    /// The last line of that type.
-    pub(super) fn last(&self, kind: &str) -> Option<&Value> {
-        self.lines.iter().rev().find(|line| line["message_type"] == kind)
-    }
-
-    /// A text in the last line of that type.
-    pub(super) fn text(&self, kind: &str, field: &str) -> String {
-        let found = self.last(kind).and_then(|line| line[field].as_str());
-        found.unwrap_or_default().to_owned()
-    }
-
-    /// A number in the last line of that type.
-    pub(super) fn number(&self, kind: &str, field: &str) -> u64 {
-        self.last(kind).and_then(|line| line[field].as_u64()).unwrap_or_default()
-    }
-
-    fn unexpected(&self, arguments: &[String], wanted: i32) -> Failure {
-        let how = match (self.code, self.signal) {
-            (Some(code), _) => format!("exit {code}"),
-            (None, signal) => format!("signal {}", signal.unwrap_or_default()),
-        };
-        let message = format!("snap {} ended with {how}, not {wanted}", arguments.join(" "));
-        let mut failure = broken(message);
-        if let Some(error) = self.last("exit_error") {
-            failure = failure.because(error["error"].as_str().unwrap_or_default());
-            for cause in error["cause"].as_array().into_iter().flatten() {
-                failure = failure.because(cause.as_str().unwrap_or_default());
-            }
-        }
-        let stderr = self.stderr.trim();
-        if stderr.is_empty() { failure } else { failure.because(stderr) }
-    }
+/// Another account runs the migration, and must be able to pass through, not to look.
+const fn mode_for(owner: Option<Owner>) -> u32 {
+    if owner.is_some() { 0o711 } else { 0o700 }
 }
 
 /// An identity that does not hold.

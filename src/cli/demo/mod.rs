@@ -43,7 +43,6 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let started = clock::stopwatch();
     let owner = nobody(cx);
     let mut house = House::build(&temporary(owner)?, owner)?;
-    super::signals::litter(house.root.clone());
     let removal = if args.keep { "stays (--keep)" } else { "removed at the end; --keep" };
     cx.out.print(&format!("snap demo: everything in {} ({removal})\n", text::path(&house.root)));
     let played = house.furnish().and_then(|()| scenes::play(cx, &house));

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use crate::cli::again::Ended;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::render::{self, count};
 use crate::cli::text::{self, Ink};
 use crate::os::clock;
 
-use super::house::{Ended, House, Mischief, broken};
+use super::house::{House, Mischief, broken};
 use super::oracle::{self, Seen};
 use super::{kills, site};
 
