@@ -56,7 +56,7 @@ impl Again {
 
     /// Runs `snap` with `arguments` in `house`; `more` is in its environment too.
     pub(super) fn run<'w>(
-        &self,
+        &'w self,
         house: &Path,
         arguments: impl IntoIterator<Item = &'w OsStr>,
         more: &[(&str, &OsStr)],

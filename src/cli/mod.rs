@@ -12,6 +12,7 @@ mod check;
 mod command;
 mod config;
 mod confirm;
+mod consent;
 mod context;
 mod demo;
 mod diff;

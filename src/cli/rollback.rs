@@ -4,14 +4,14 @@ use crate::upgrade::event::Ending;
 use crate::upgrade::{self, RestoreRequest, RunOptions, Told, Wish};
 
 use super::command::About;
-use super::confirm::{self, Risk};
+use super::confirm::Risk;
+use super::consent::{Proposal, Question, Shown};
 use super::context::Context;
 use super::failure::{Code, Exit, Failure};
 use super::render;
-use super::screens::plan as plan_screen;
 use super::screens::told;
 use super::text::Ink;
-use super::transaction::{Place, carry_out, neighbours};
+use super::transaction::{Place, neighbours};
 use super::{app as apps, show, unlock};
 use crate::os::clock::Moment;
 
@@ -76,23 +76,21 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
         databases: !args.files_only,
         neighbours: &neighbours,
     });
-    let plan = place.progress.during(|| wish.plan(&stand))?;
+    let (place, stand) = (&place, &stand);
+    let proposal = Proposal { verb: "rollback", place, stand, wish };
+    let plan = proposal.plan()?;
     let when = render::when(Moment(told.latest()));
     cx.out.insist(&format!("{txn} {} finished {when}.\n", told::what(&told)));
-    plan_screen::show(cx, &plan, false);
-    if let Some(failure) = plan_screen::refused(&plan) {
-        return Err(failure);
-    }
-    if cx.global.dry_run {
-        return Ok(Exit::Ok);
-    }
     let name = &app.name;
-    let question = format!(
-        "{} What {name} was given since {when} is LOST; it is saved first as a snapshot.",
-        Ink::Warn.on('!')
-    );
-    confirm::sure(cx, Risk::Severe { name }, &format!("roll back {txn}"), &question)?;
-    carry_out(&place, &stand, "rollback", &wish, &plan, &RunOptions::default())
+    let question = Question {
+        risk: Risk::Severe { name },
+        doing: format!("roll back {txn}"),
+        words: format!(
+            "{} What {name} was given since {when} is LOST; it is saved first as a snapshot.",
+            Ink::Warn.on('!')
+        ),
+    };
+    proposal.settle(&plan, Shown::Always, &question, &RunOptions::default())
 }
 
 /// The transaction that was named, or the app's newest that committed.

@@ -1,18 +1,17 @@
-//! What every transaction verb stands on, and how one is carried out once its plan is agreed on.
+//! What every transaction verb stands on, and what it says of those that are open.
 
 use std::time::Duration;
 
 use crate::app::App;
 use crate::os::process::Trampoline;
-use crate::os::{clock, file, host};
+use crate::os::{file, host};
 use crate::repository::Repository;
-use crate::upgrade::{self, Context as Stand, Ground, Plan, RunOptions, Wish};
+use crate::upgrade::{self, Context as Stand, Ground};
 
 use super::context::Context;
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::output::Level;
 use super::progress::Progress;
-use super::screens::outcome::{self, Deed};
 use super::screens::told::state_word;
 use super::text::Ink;
 use super::unlock::Opened;
@@ -99,29 +98,4 @@ pub(super) fn remind(cx: &Context<'_>) {
         let fields = serde_json::json!({ "app": app, "open": number.to_string() });
         cx.out.message("warning", Level::Warning, &line, fields);
     }
-}
-
-/// Carries out what was agreed on, and says how it ended.
-pub(super) fn carry_out(
-    place: &Place<'_>,
-    stand: &Stand<'_>,
-    verb: &'static str,
-    wish: &Wish<'_>,
-    plan: &Plan,
-    options: &RunOptions,
-) -> Result<Exit, Failure> {
-    let cx = place.cx;
-    let started = clock::stopwatch();
-    cx.out.remark(&format!(
-        " {}\n",
-        Ink::Dim.on(
-            "Ctrl-C once: stop safely and put everything back. Closing this window stops nothing."
-        )
-    ));
-    let outcome = place.progress.during(|| upgrade::run(stand, wish, plan, options));
-    let outcome = outcome.map_err(|error| {
-        let name = plan.app.name.as_str();
-        Failure::from(error).with("app", name)
-    })?;
-    outcome::tell(cx, Deed { verb, plan, took: started.elapsed() }, outcome)
 }

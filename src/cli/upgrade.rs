@@ -9,11 +9,11 @@ use crate::upgrade::plan::judge::Allowed;
 use crate::upgrade::{Plan, PlanRequest, RunOptions, Staged, Wish};
 
 use super::command::About;
-use super::confirm::{self, Risk};
+use super::confirm::Risk;
+use super::consent::{Proposal, Question, Shown};
 use super::context::Context;
 use super::failure::{Code, Exit, Failure};
-use super::screens::plan as plan_screen;
-use super::transaction::{Place, carry_out, neighbours};
+use super::transaction::{Place, neighbours};
 use super::{app as apps, plan as plans, release, text, unlock};
 
 pub(super) const ABOUT: About = About {
@@ -80,39 +80,29 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     if let Some(plan) = &saved {
         agreed(&mut request, plan);
     }
-    let wish = Wish::Upgrade(request);
-    let plan = if let Some(plan) = saved {
-        plan
-    } else {
-        let plan = place.progress.during(|| wish.plan(&stand))?;
-        if cx.global.dry_run || (!cx.global.yes && cx.can_ask()) || !plan.is_ready() {
-            plan_screen::show(cx, &plan, false);
-        }
-        if let Some(failure) = plan_screen::refused(&plan) {
-            return Err(failure);
-        }
-        if cx.global.dry_run {
-            return Ok(Exit::Ok);
-        }
-        ask(cx, &plan)?;
-        plan
-    };
     let options = RunOptions {
         no_auto_rollback: args.no_auto_rollback,
         keep_maintenance: args.keep_maintenance,
         skip_probes: args.skip_probe.clone(),
         answers: args.release.answers()?,
     };
-    carry_out(&place, &stand, "upgrade", &wish, &plan, &options)
+    let (place, stand, wish) = (&place, &stand, Wish::Upgrade(request));
+    let proposal = Proposal { verb: "upgrade", place, stand, wish };
+    if let Some(plan) = &saved {
+        return proposal.settle_saved(plan, &options);
+    }
+    let plan = proposal.plan()?;
+    let question = question(&app.name, &plan);
+    proposal.settle(&plan, Shown::UnlessAgreed, &question, &options)
 }
 
-/// A saved plan was looked at when it was made; it is not asked about again.
-fn ask(cx: &Context<'_>, plan: &Plan) -> Result<(), Failure> {
-    let name = &plan.app.name;
+fn question<'a>(name: &'a str, plan: &Plan) -> Question<'a> {
     let is_major = matches!(&plan.aim, Aim::Upgrade(release) if release.jump == "MAJOR");
-    let risk = if is_major { Risk::Severe { name } } else { Risk::Moderate };
-    let question = format!("Upgrade {name} {}?", plan.what());
-    confirm::sure(cx, risk, &format!("upgrade {name}"), &question)
+    Question {
+        risk: if is_major { Risk::Severe { name } } else { Risk::Moderate },
+        doing: format!("upgrade {name}"),
+        words: format!("Upgrade {name} {}?", plan.what()),
+    }
 }
 
 fn load(cx: &Context<'_>, file: &Path) -> Result<Plan, Failure> {

@@ -127,6 +127,23 @@ fn an_upload_between_plan_and_upgrade_survives() {
 }
 
 #[test]
+fn a_dry_run_of_a_saved_plan_shows_it_and_changes_nothing() {
+    let (world, site) = World::with_notes();
+    let plan = world.path("saved.plan");
+    let planned = args!["plan", "--app", "notes", "--from-dir", release("1.3.2")];
+    let saved = args!["--base", release("1.1.0"), "-o", plan];
+    world.snap(planned.into_iter().chain(saved).collect::<Vec<_>>()).ok();
+    let before = site.fingerprint();
+    let dry = || world.snap(args!["upgrade", "--plan", plan, "--dry-run", "--yes"]);
+    dry().ok().says("1.1.0 → 1.3.2");
+    unchanged(&site, &before, "a dry run");
+    write(site.root.join("lib/notes.php"), "<?php // edited");
+    let before = site.fingerprint();
+    dry().exits(23).says("lib/notes.php");
+    unchanged(&site, &before, "a dry run of what no longer fits");
+}
+
+#[test]
 fn a_plan_that_no_longer_fits_is_refused_and_names_why() {
     for changed in ["lib/notes.php", "config.php"] {
         let (world, site) = World::with_notes();

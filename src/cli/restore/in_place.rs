@@ -2,12 +2,12 @@
 //! by `recover`, a finished one taken back by `rollback`.
 
 use crate::cli::app as apps;
-use crate::cli::confirm::{self, Risk};
+use crate::cli::confirm::Risk;
+use crate::cli::consent::{Proposal, Question, Shown};
 use crate::cli::context::Context;
 use crate::cli::failure::{Code, Exit, Failure};
 use crate::cli::render;
-use crate::cli::screens::plan as plan_screen;
-use crate::cli::transaction::{Place, carry_out, neighbours};
+use crate::cli::transaction::{Place, neighbours};
 use crate::cli::unlock::Opened;
 use crate::snapshot::Snapshot;
 use crate::upgrade::{RestoreRequest, RunOptions, Wish};
@@ -44,20 +44,15 @@ pub(super) fn run(
         databases: !args.files_only,
         neighbours: &neighbours,
     });
-    let plan = place.progress.during(|| wish.plan(&stand))?;
-    if cx.global.dry_run || (!cx.global.yes && cx.can_ask()) || !plan.is_ready() {
-        plan_screen::show(cx, &plan, false);
-    }
-    if let Some(failure) = plan_screen::refused(&plan) {
-        return Err(failure);
-    }
-    if cx.global.dry_run {
-        return Ok(Exit::Ok);
-    }
+    let (place, stand) = (&place, &stand);
+    let proposal = Proposal { verb: "restore", place, stand, wish };
+    let plan = proposal.plan()?;
     let name = &app.name;
     let (short, when) = (snapshot.id.short(), render::when(snapshot.time));
-    let question = format!("Make {name} what it was {when} (snapshot {short})?");
-    let risk = if args.delete { Risk::Severe { name } } else { Risk::Moderate };
-    confirm::sure(cx, risk, &format!("restore {name} in place"), &question)?;
-    carry_out(&place, &stand, "restore", &wish, &plan, &RunOptions::default())
+    let question = Question {
+        risk: if args.delete { Risk::Severe { name } } else { Risk::Moderate },
+        doing: format!("restore {name} in place"),
+        words: format!("Make {name} what it was {when} (snapshot {short})?"),
+    };
+    proposal.settle(&plan, Shown::UnlessAgreed, &question, &RunOptions::default())
 }
