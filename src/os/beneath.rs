@@ -11,7 +11,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
+};
 use rustix::io::Errno;
 
 use super::meta::{self, At, FileKind, Handle, Inode, Stat};
@@ -229,6 +231,16 @@ impl Dir {
     pub fn sync(&self) -> io::Result<()> {
         count_sync();
         Ok(rustix::fs::fsync(&self.0)?)
+    }
+
+    /// Locks the directory against others for as long as it is open; whether nobody else has it.
+    /// Where there are no locks, nobody has.
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) | Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A path that leads to this very directory while it is open, for libraries that want one.

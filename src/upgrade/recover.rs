@@ -21,6 +21,7 @@ use crate::app::files::Live;
 use crate::app::profile::Profile;
 use crate::os::clock;
 use crate::repository::{Repository, RepositoryError, Unlock};
+use crate::snapshot::converge;
 use crate::tree::is_ours;
 
 use super::armed::Armed;
@@ -133,7 +134,10 @@ fn open(
 fn leftover(root: &Path) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt;
     let entries = root.read_dir().ok()?.flatten();
-    entries.into_iter().find(|one| is_ours(one.file_name().as_bytes())).map(|one| one.path())
+    // What no transaction stands behind is no sign of one.
+    let lone = format!(".snap-{}", converge::LONE);
+    let is_left = |name: &[u8]| is_ours(name) && !name.starts_with(lone.as_bytes());
+    entries.into_iter().find(|one| is_left(one.file_name().as_bytes())).map(|one| one.path())
 }
 
 fn transactions(

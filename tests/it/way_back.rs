@@ -286,3 +286,24 @@ fn a_cache_that_was_damaged_changes_nothing_but_the_time_it_takes() {
         restored.go_back();
     }
 }
+
+#[test]
+fn what_a_restore_that_died_left_lying_about_goes_with_the_next_one() {
+    let restored = Restored::new();
+    let ours = || {
+        let names = fs::read_dir(&restored.root).expect("ours").map(|e| e.expect("ours"));
+        names.filter(|entry| entry.file_name().to_string_lossy().starts_with(".snap-")).count()
+    };
+    for point in ["converge-written", "converge-renamed", "converge-deleted"] {
+        fs::remove_file(restored.root.join("dir2/sub2/file2")).expect("ours");
+        write(restored.root.join("dir3/intruder"), "?");
+        restored.world.snap_dying_at(point, restored.back()).killed();
+        assert_eq!(ours(), 1, "{point}");
+        restored.go_back();
+        assert_eq!(ours(), 0, "{point}");
+    }
+    // Also when there is nothing else to do.
+    fs::create_dir_all(restored.root.join(".snap-00000000-aside/0")).expect("ours");
+    restored.go_back();
+    assert_eq!(ours(), 0);
+}

@@ -18,7 +18,7 @@ use crate::monitor::{Monitor, News, Problem};
 use crate::os::beneath::Dir;
 use crate::os::meta::Stamp;
 use crate::os::{clock, file};
-use crate::repository::{ObjectId, Repository};
+use crate::repository::Repository;
 use crate::snapshot::converge::{self, ConvergePlan, Deletes};
 use crate::snapshot::{DatabaseMark, Memory, Root, RootAnnex, Snapshot, Trust};
 use crate::tree::{Exclusions, TreePath};
@@ -216,7 +216,6 @@ pub(super) fn write(
     plans: &[ConvergePlan],
     progress: &Progress<'_>,
 ) -> Result<Vec<Problem>, Failure> {
-    let token = ObjectId::random().to_string();
     let mut losses = Vec::new();
     for (piece, plan) in pieces.iter().zip(plans) {
         let name = "files".to_owned();
@@ -225,7 +224,7 @@ pub(super) fn write(
         if let Some(parent) = piece.place.parent() {
             file::create_dirs(parent, 0o755).map_err(Failure::cannot("create", parent))?;
         }
-        let done = converge::act(repository, plan, &token, progress)?;
+        let done = converge::act(repository, plan, converge::LONE, progress)?;
         let note = format!(
             "{}, {} in {}",
             counted(done.counts.write, "file", "files"),

@@ -38,7 +38,10 @@ pub fn act(
             let select = fresh::Select { include: include.as_deref(), exclusions };
             fresh::create(repository, plan, &pool, *exists, select, monitor)
         }
-        Work::Differences(work) if work.is_empty() => Ok(ConvergeDone::default()),
+        Work::Differences(work) if work.is_empty() => {
+            clear(plan, token)?;
+            Ok(ConvergeDone::default())
+        }
         Work::Differences(work) => {
             let root = open(plan, None)?;
             let act = Act { repository, plan, root, losses: std::sync::Mutex::default(), monitor };
@@ -46,6 +49,19 @@ pub fn act(
             Ok(ConvergeDone { counts: plan.counts, losses: act.into_losses() })
         }
     }
+}
+
+/// Removes what an earlier run left where there is nothing else to do.
+fn clear(plan: &ConvergePlan, token: &str) -> Result<(), SnapshotError> {
+    let cleared = || {
+        let root = match Dir::open_root(&plan.base) {
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        let before = root.stat_self()?.mtime;
+        if Aside::clear(&root, token)? { root.at().set_mtime(before) } else { Ok(()) }
+    };
+    Ok(cleared().map_err(TreeError::io("clean up in", &plan.base))?)
 }
 
 impl Differences {

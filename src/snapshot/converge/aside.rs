@@ -9,10 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::os::beneath::Dir;
 use crate::os::meta::{FileKind, Inode};
 
-/// The aside directory of one run.
+/// The token of runs that no transaction stands behind: whoever comes next removes what they left.
+pub const LONE: &str = "00000000";
+
+/// The aside directory of one run, locked while it is at work.
 pub(super) struct Aside {
     name: Vec<u8>,
     inode: Inode,
+    /// Holds the lock.
+    _dir: Dir,
     /// One for each worker, for creating names serialises on a directory.
     lanes: Vec<Dir>,
     next: AtomicUsize,
@@ -34,11 +39,13 @@ pub(super) fn prefix(token: &str) -> Vec<u8> {
 impl Aside {
     /// Makes the aside directory in `root`; one that an earlier run left is removed first.
     pub(super) fn create(root: &Dir, token: &str, lanes: usize) -> io::Result<Self> {
-        let mut name = prefix(token);
-        name.extend_from_slice(b"-aside");
-        remove_if_any(root, &name)?;
+        Self::clear(root, token)?;
+        let name = Self::name(token);
         root.create_dir(&name)?;
         let dir = root.open_dir(&name)?;
+        if !dir.try_lock()? {
+            return Err(io::Error::from(io::ErrorKind::ResourceBusy));
+        }
         let lane = |number: usize| {
             let name = number.to_string();
             dir.create_dir(name.as_bytes())?;
@@ -46,7 +53,23 @@ impl Aside {
         };
         let lanes = (0..lanes).map(lane).collect::<io::Result<_>>()?;
         let inode = dir.stat_self()?.inode;
-        Ok(Self { name, inode, lanes, next: AtomicUsize::new(0) })
+        Ok(Self { name, inode, _dir: dir, lanes, next: AtomicUsize::new(0) })
+    }
+
+    fn name(token: &str) -> Vec<u8> {
+        [&prefix(token)[..], b"-aside"].concat()
+    }
+
+    /// Removes what an earlier run left in `root`; whether it left anything. One that is still at
+    /// work is not disturbed: busy.
+    pub(super) fn clear(root: &Dir, token: &str) -> io::Result<bool> {
+        let name = Self::name(token);
+        let Some(there) = root.stat_if_any(&name)? else { return Ok(false) };
+        if there.kind == FileKind::Directory && !root.open_dir(&name)?.try_lock()? {
+            return Err(io::Error::from(io::ErrorKind::ResourceBusy));
+        }
+        remove_if_any(root, &name)?;
+        Ok(true)
     }
 
     /// A place for something new.

@@ -41,6 +41,7 @@ use crate::os::meta::{Inode, Stamp};
 use crate::tree::{Entry, Exclusions, TreePath};
 
 pub use act::act;
+pub use aside::LONE;
 pub use plan::plan;
 pub use proof::{Proof, prove};
 pub use sweep::{give_room_back, hold_room, sweep};
