@@ -13,6 +13,9 @@ strace:strace
 sqlite3:sqlite3
 setpriv:util-linux
 chattr:e2fsprogs
+mkfs.ext4:e2fsprogs
+losetup:mount
+qemu-storage-daemon:qemu-system-common
 git:git
 python3:python3
 '

@@ -49,6 +49,7 @@ mod one_instant;
 mod oracle_sees;
 mod passbolt_upgrade;
 mod plan;
+mod power_cut;
 mod readme;
 mod real_trees;
 mod recover_all;

@@ -185,6 +185,12 @@ fn a_pin_that_a_transaction_needs_stays() {
 /// packs, small ones, forgotten snapshots; with what each snapshot that stays must restore to.
 pub(crate) fn to_prune() -> (World, PathBuf, Vec<(String, String)>) {
     let world = World::new();
+    let (source, taken) = fill_to_prune(&world);
+    (world, source, taken)
+}
+
+/// The same in a world that is there.
+pub(crate) fn fill_to_prune(world: &World) -> (PathBuf, Vec<(String, String)>) {
     let source = world.path("tree");
     let mut taken = Vec::new();
     for round in 0..6_u64 {
@@ -203,7 +209,7 @@ pub(crate) fn to_prune() -> (World, PathBuf, Vec<(String, String)>) {
         let (id, _) = taken.remove(number);
         world.snap(args!["forget", id, "--yes"]).ok();
     }
-    (world, source, taken)
+    (source, taken)
 }
 
 /// Fails unless every snapshot restores to what it was.

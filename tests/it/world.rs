@@ -28,14 +28,20 @@ pub(crate) struct World {
 impl World {
     /// Directories, and no repository yet.
     pub(crate) fn bare() -> Self {
+        Self::bare_on(|_| {}).0
+    }
+
+    /// The same on what `mount` puts over the place first.
+    pub(crate) fn bare_on<T>(mount: impl FnOnce(&Path) -> T) -> (Self, T) {
         let dir = TempDir::with_prefix("snap-it-").expect("a temporary directory");
+        let mounted = mount(dir.path());
         // Applications run as other users, who must be able to walk to their files.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("ours");
         let world = Self { dir };
         for name in ["config", "state", "cache", "run", "tmp", "output"] {
             fs::create_dir(world.path(name)).expect("a fresh directory");
         }
-        world
+        (world, mounted)
     }
 
     /// Directories and a repository.
@@ -148,12 +154,18 @@ impl World {
     /// A site of notes 1.1.0, registered as `notes`.
     pub(crate) fn with_notes() -> (Self, Notes) {
         let world = Self::new();
-        let site = Notes::install(&world.path(""));
+        let site = world.install_notes();
+        (world, site)
+    }
+
+    /// The same in a world that is there.
+    pub(crate) fn install_notes(&self) -> Notes {
+        let site = Notes::install(&self.path(""));
         // A switch in a file of the root: open and shut are part of what the oracle compares.
         let switch =
             "[[maintenance]]\nkind = \"file\"\nfile = \"maintenance.flag\"\ncontent = \"shut\"\n";
-        world.register("notes", "sql-files", &site.root, switch);
-        (world, site)
+        self.register("notes", "sql-files", &site.root, switch);
+        site
     }
 
     /// A site of passbolt 1.1.0 on a real MariaDB, registered as `passbolt`.
