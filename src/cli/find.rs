@@ -16,6 +16,7 @@ use super::context::Context;
 use super::failure::{Code, Exit, Failure};
 use super::output::Level;
 use super::render::{self, counted};
+use super::selection::is_of_apps;
 use super::text::{self, Ink};
 use super::{address, unlock};
 
@@ -123,13 +124,11 @@ fn chosen(
         named.sort_by_key(|one| (one.time, one.id));
         return Ok(named);
     }
-    let apps = cx.apps();
     let listed = snapshot::list_readable(repository)?;
     for one in &listed.unreadable {
         cx.out.insist(&format!("  {} {}: {}\n", Ink::Warn.on('!'), one.object, one.error));
     }
-    let of_app = |one: &Snapshot| one.app.as_ref().is_some_and(|mark| apps.contains(&mark.name));
-    Ok(listed.snapshots.into_iter().filter(|one| apps.is_empty() || of_app(one)).collect())
+    Ok(listed.snapshots.into_iter().filter(|one| is_of_apps(cx, one)).collect())
 }
 
 fn show(cx: &Context<'_>, path: &Path, version: &Version, snapshots: &[Snapshot]) {

@@ -13,7 +13,7 @@ use super::command::About;
 use super::confirm::{self, Risk};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::forget::needed_here;
+use super::needed::needed_here;
 use super::output::Level;
 use super::progress::Progress;
 use super::render::{count, counted, size, took};

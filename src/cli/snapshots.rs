@@ -9,6 +9,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::output::Level;
 use super::render::{self, Table};
+use super::selection::Selection;
 use super::text::{self, Ink};
 use super::{remembered, unlock};
 
@@ -22,12 +23,8 @@ pub(super) const ABOUT: About = About {
 /// Which of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only with this tag
-    #[arg(long, value_name = "TEXT", help_heading = "What")]
-    tag: Vec<String>,
-    /// Only of this machine
-    #[arg(long, value_name = "NAME", help_heading = "What")]
-    host: Option<String>,
+    #[command(flatten)]
+    which: Selection,
     /// Only the newest N
     #[arg(long, value_name = "N", help_heading = "What")]
     latest: Option<usize>,
@@ -42,13 +39,8 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     let opened = unlock::open(cx)?;
     let mut all = snapshot::list(&opened.repository)?;
     remembered::compare(cx, &opened.repository, &all);
-    let apps = cx.apps();
     all.retain(|one| {
-        let of_app = one.app.as_ref().is_some_and(|mark| apps.contains(&mark.name));
-        (args.class == "all" || one.class.name() == args.class)
-            && (apps.is_empty() || of_app)
-            && args.host.as_ref().is_none_or(|host| *host == one.host)
-            && args.tag.iter().all(|tag| one.tags.contains(tag))
+        (args.class == "all" || one.class.name() == args.class) && args.which.takes(cx, one)
     });
     all.sort_by_key(|one| (one.time, one.id));
     if let Some(latest) = args.latest {

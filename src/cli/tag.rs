@@ -4,13 +4,12 @@ use serde_json::json;
 
 use crate::repository::Repository;
 use crate::snapshot::{self, Class, Snapshot};
-use crate::upgrade::retain::Need;
 
 use super::address;
 use super::command::About;
 use super::context::Context;
 use super::failure::{Code, Exit, Failure};
-use super::forget::needed_here;
+use super::needed::{self, needed_here};
 use super::output::Level;
 use super::text::Ink;
 use super::unlock;
@@ -46,33 +45,31 @@ pub(super) enum Verb {
     Remove(Words),
     /// A line to remember it by; an empty one takes it away
     Note {
-        /// The snapshot
-        #[arg(value_name = "SNAPSHOT")]
-        snapshot: String,
+        #[command(flatten)]
+        which: Which,
         /// The line
         #[arg(value_name = "TEXT")]
         text: String,
     },
     /// Keep it, whatever a policy says
-    Pin {
-        /// The snapshot
-        #[arg(value_name = "SNAPSHOT")]
-        snapshot: String,
-    },
+    Pin(Which),
     /// Let policies decide again
-    Unpin {
-        /// The snapshot
-        #[arg(value_name = "SNAPSHOT")]
-        snapshot: String,
-    },
+    Unpin(Which),
+}
+
+/// A snapshot.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The snapshot
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: String,
 }
 
 /// A snapshot and words.
 #[derive(Debug, clap::Args)]
 pub(super) struct Words {
-    /// The snapshot
-    #[arg(value_name = "SNAPSHOT")]
-    snapshot: String,
+    #[command(flatten)]
+    which: Which,
     /// The words
     #[arg(value_name = "TAG", required = true)]
     tags: Vec<String>,
@@ -81,11 +78,11 @@ pub(super) struct Words {
 /// Says it.
 pub(super) fn run(cx: &Context<'_>, verb: &Verb) -> Result<Exit, Failure> {
     let repository = &unlock::open(cx)?.repository;
-    let typed = match verb {
-        Verb::Add(words) | Verb::Remove(words) => &words.snapshot,
-        Verb::Note { snapshot, .. } | Verb::Pin { snapshot } | Verb::Unpin { snapshot } => snapshot,
+    let which = match verb {
+        Verb::Add(Words { which, .. }) | Verb::Remove(Words { which, .. }) => which,
+        Verb::Note { which, .. } | Verb::Pin(which) | Verb::Unpin(which) => which,
     };
-    let (mut one, _) = address::snapshot(cx, repository, typed)?;
+    let (mut one, _) = address::snapshot(cx, repository, &which.snapshot)?;
     let done = match verb {
         Verb::Add(words) => {
             for tag in &words.tags {
@@ -108,8 +105,8 @@ pub(super) fn run(cx: &Context<'_>, verb: &Verb) -> Result<Exit, Failure> {
             one.note = Some(text.clone()).filter(|text| !text.is_empty());
             relabel(cx, repository, &one)?
         }
-        Verb::Pin { .. } => pin(cx, repository, &one)?,
-        Verb::Unpin { .. } => unpin(cx, repository, &one)?,
+        Verb::Pin(_) => pin(cx, repository, &one)?,
+        Verb::Unpin(_) => unpin(cx, repository, &one)?,
     };
     tell(cx, &one, done);
     Ok(Exit::Ok)
@@ -154,14 +151,8 @@ fn unpin(
 ) -> Result<&'static str, Failure> {
     let short = one.id.short();
     if let Some(by) = needed_here(cx)?.get(&one.id) {
-        let (number, app) = (by.transaction, &by.app);
-        let why = match by.need {
-            Need::Open => format!("{number} of {app} is not finished"),
-            Need::WayBack => format!("it is the way back of {number} of {app}"),
-            Need::Release => format!("{app} is made of it, or would be after a rollback"),
-        };
-        let failure = Failure::new(Code::E0401, format!("the pin of {short} must stay: {why}"));
-        return Err(failure.with("app", app));
+        let message = format!("the pin of {short} must stay: {}", needed::why(by));
+        return Err(Failure::new(Code::E0401, message).with("app", &by.app));
     }
     if !is_pinned(repository, one)? {
         return Ok("was not pinned");

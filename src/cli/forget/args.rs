@@ -1,10 +1,10 @@
 //! What can be typed after `snap forget`, and what it means.
 
-use crate::snapshot::Snapshot;
 use crate::snapshot::retain::{BadPolicy, Count, GroupBy, Policy, Within};
 
 use crate::cli::context::Context;
 use crate::cli::failure::{Code, Failure};
+use crate::cli::selection::Selection;
 
 /// What to keep.
 #[derive(Debug, Default, clap::Args)]
@@ -62,12 +62,8 @@ pub(in crate::cli) struct Args {
     /// Keep what [retention] in config.toml says
     #[arg(long, help_heading = "Keep")]
     policy: bool,
-    /// Only of this machine
-    #[arg(long, value_name = "NAME", help_heading = "What")]
-    host: Option<String>,
-    /// Only with this tag
-    #[arg(long, value_name = "TEXT", help_heading = "What")]
-    tag: Vec<String>,
+    #[command(flatten)]
+    pub(super) which: Selection,
     /// Judge together what has these in common: host,app,tags, or none
     #[arg(long, value_name = "LIST", help_heading = "What", default_value = "host,app")]
     group_by: String,
@@ -128,15 +124,6 @@ impl Args {
                 .fix("snap forget --keep-daily 7 --keep-weekly 4 --keep-monthly 6 --dry-run"));
         }
         Ok(Wish { policy, upgrades, group_by: group_by(&self.group_by)? })
-    }
-
-    /// Whether a snapshot is one of those that are judged.
-    pub(super) fn is_about(&self, cx: &Context<'_>, snapshot: &Snapshot) -> bool {
-        let apps = cx.apps();
-        let of_app = snapshot.app.as_ref().is_some_and(|mark| apps.contains(&mark.name));
-        (apps.is_empty() || of_app)
-            && self.host.as_ref().is_none_or(|host| *host == snapshot.host)
-            && self.tag.iter().all(|tag| snapshot.tags.contains(tag))
     }
 }
 

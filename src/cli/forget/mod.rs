@@ -13,12 +13,13 @@ use crate::os::host;
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::retain::{self, ClockJump, Group, Subject};
 use crate::snapshot::{self, Class, Snapshot};
-use crate::upgrade::retain::{Need, Needed, needed};
+use crate::upgrade::retain::Needed;
 
 use crate::cli::command::About;
 use crate::cli::confirm::{self, Risk};
 use crate::cli::context::Context;
 use crate::cli::failure::{Code, Exit, Failure};
+use crate::cli::needed::{self, needed_here};
 use crate::cli::prune;
 use crate::cli::remembered;
 use crate::cli::render::{counted, took_words};
@@ -69,12 +70,7 @@ impl Known {
     /// Why a snapshot must stay, whoever asks.
     fn holds(&self, snapshot: &Snapshot) -> Option<String> {
         if let Some(by) = self.needed.get(&snapshot.id) {
-            let (number, app) = (by.transaction, &by.app);
-            return Some(match by.need {
-                Need::Open => format!("{number} of {app} is not finished"),
-                Need::WayBack => format!("the way back of {number}"),
-                Need::Release => format!("{app} is made of it, or would be after a rollback"),
-            });
+            return Some(needed::why(by));
         }
         let elsewhere = snapshot.class != Class::User && snapshot.host != host::name();
         if elsewhere {
@@ -83,13 +79,6 @@ impl Known {
         }
         self.pinned.contains(&snapshot.id).then(|| "pinned".to_owned())
     }
-}
-
-/// What transactions of this machine need. A journal that cannot be read is no empty journal.
-pub(in crate::cli) fn needed_here(cx: &Context<'_>) -> Result<BTreeMap<ObjectId, Needed>, Failure> {
-    // Where there is no place for a state there is no journal.
-    let Ok(state) = cx.directories.state() else { return Ok(BTreeMap::new()) };
-    Ok(needed(crate::upgrade::history(state)?, clock::now().0))
 }
 
 /// Judges, shows, asks, forgets.
@@ -171,7 +160,7 @@ fn by_policy(
 ) -> Result<Vec<Judged>, Failure> {
     let wish = args.wish(cx)?;
     let all = snapshot::list(repository)?;
-    let chosen: Vec<Snapshot> = all.into_iter().filter(|one| args.is_about(cx, one)).collect();
+    let chosen: Vec<Snapshot> = all.into_iter().filter(|one| args.which.takes(cx, one)).collect();
     let subject = |one: &Snapshot| Subject::of(one, known.holds(one).is_some());
     let users: Vec<Subject> =
         chosen.iter().filter(|one| one.class == Class::User).map(subject).collect();
