@@ -74,6 +74,7 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
             source: format!("archive:{}", args.at.display()),
             tags: args.tag.clone(),
             note: args.note.clone(),
+            scratch: cx.directories.cache().map(|dir| &**dir),
         };
         snapshot::import(&repository, import, &progress)
     })?;

@@ -5,23 +5,28 @@
 //!
 //! The `tar` crate finds the headers; what stands before them is read by `said`.
 
+mod links;
 mod said;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tar::{Archive, EntryType};
 
+use self::links::Links;
 use self::said::{Said, extension, without_nul};
 use super::SnapshotError;
 use super::record::{Class, Counts, Root, Snapshot};
-use super::take::{StoredTrees, prepare_stored};
+use super::take::{StoredTrees, beside, prepare_stored};
 use crate::monitor::{Counter, Monitor};
+use crate::os::file;
 use crate::repository::{Bundle, Extent, PackClass, Repository, RepositoryError, WriteOptions};
-use crate::tree::edit::{Edit, edit, empty_directory, empty_root};
-use crate::tree::{Entry, ExclusionRules, Kind, Meta, Mtime, TreePath};
+use crate::tree::build::{Builder, Built};
+use crate::tree::edit::{empty_directory, empty_root};
+use crate::tree::gather::Gathered;
+use crate::tree::{Entry, ExclusionRules, Kind, Meta, Mtime, TreeError, TreePath};
 
 /// The label of the one root of such a snapshot.
 const ROOT: &str = "archive";
@@ -38,6 +43,8 @@ pub struct Import<'a> {
     pub tags: Vec<String>,
     /// A line of the user.
     pub note: Option<String>,
+    /// A directory of ours, for what is too much to be held.
+    pub scratch: Option<&'a Path>,
 }
 
 /// Takes an archive in. On an error there is no snapshot of it.
@@ -50,9 +57,10 @@ pub fn import(
     let mut taken = Taken {
         repository,
         bundle: writer.bundle(PackClass::Data),
-        entries: BTreeMap::new(),
-        links: BTreeMap::new(),
+        entries: Gathered::new(scratch(import.scratch).map_err(unread)?),
+        links: Links::default(),
         root: None,
+        newest: Mtime::default(),
         monitor,
     };
     let mut archive = Archive::new(import.archive);
@@ -98,11 +106,12 @@ fn bad(path: &[u8], what: &str) -> SnapshotError {
 struct Taken<'a, 'w> {
     repository: &'a Repository,
     bundle: Bundle<'w>,
-    entries: BTreeMap<TreePath, Entry>,
-    /// Further names of a file, by the name that came first.
-    links: BTreeMap<TreePath, Vec<TreePath>>,
+    entries: Gathered,
+    links: Links,
     /// What the archive says of the root itself.
     root: Option<Meta>,
+    /// Of the newest entry: as old are directories of which nothing is said.
+    newest: Mtime,
     monitor: &'a dyn Monitor,
 }
 
@@ -140,15 +149,7 @@ impl Taken<'_, '_> {
                 self.monitor.count(Counter::BytesRead, size);
                 Kind::File { size, content }
             }
-            EntryType::Link => {
-                let first = place(&target()?)?.ok_or_else(|| bad(&raw, "it links to the root"))?;
-                let known = self.entries.get(&first);
-                let known = known.filter(|known| !matches!(known.kind, Kind::Directory { .. }));
-                let twin = known.ok_or_else(|| bad(&raw, "it links to what is not there"))?.clone();
-                self.links.entry(first).or_default().push(path.clone());
-                self.entries.insert(path, twin);
-                return Ok(());
-            }
+            EntryType::Link => return self.link(path, &target()?, &raw),
             EntryType::Directory => Kind::Directory { object: empty_directory(self.repository) },
             EntryType::Symlink => Kind::Symlink { target: target()?.into_boxed_slice() },
             EntryType::Fifo => Kind::Fifo,
@@ -156,18 +157,34 @@ impl Taken<'_, '_> {
             EntryType::Block => Kind::BlockDevice { rdev: device(entry, &raw)? },
             _ => return Err(bad(&raw, "its kind is not known")),
         };
-        let name = path.name().into();
         // What comes twice counts as it came last, as tar itself has it.
-        self.entries.insert(path, Entry { name, meta, kind: stored, link_group: None });
+        self.links.leave(&path);
+        self.newest = self.newest.max(meta.mtime);
+        let entry = Entry { name: Box::default(), meta, kind: stored, link_group: None };
+        self.entries.put(path, entry);
+        Ok(())
+    }
+
+    /// A further name of what came before.
+    fn link(&mut self, path: TreePath, target: &[u8], raw: &[u8]) -> Result<(), SnapshotError> {
+        let first = place(target)?.ok_or_else(|| bad(raw, "it links to the root"))?;
+        let known = self.entries.get(&first).map_err(unread)?;
+        let known = known.filter(|known| !matches!(known.kind, Kind::Directory { .. }));
+        let known = known.ok_or_else(|| bad(raw, "it links to what is not there"))?;
+        self.links.join(&first, path.clone());
+        self.entries.put(path, known);
         Ok(())
     }
 
     /// Makes one tree of everything.
     fn finish(mut self) -> Result<(Entry, Counts), SnapshotError> {
-        self.name_link_groups();
-        self.add_parents()?;
-        let mut counts = Counts { directories: 1, ..Counts::default() };
-        for entry in self.entries.values() {
+        let implied = Meta { mode: 0o755, mtime: self.newest, ..Meta::default() };
+        let root = empty_root(self.repository, self.root.unwrap_or_else(|| implied.clone()));
+        let mut counts = Counts::default();
+        let mut builder = Builder::new(self.repository, &mut self.bundle, implied);
+        let groups = self.links.groups();
+        for next in self.entries.into_sorted().map_err(unread)? {
+            let (path, mut entry) = next.map_err(unread)?;
             match &entry.kind {
                 Kind::File { size, .. } => {
                     counts.files += 1;
@@ -175,61 +192,36 @@ impl Taken<'_, '_> {
                     counts.bytes += size;
                     counts.bytes_read += size;
                 }
-                Kind::Directory { .. } => counts.directories += 1,
+                Kind::Directory { .. } => {}
                 _ => counts.others += 1,
             }
+            entry.link_group = groups.label(&path).cloned();
+            builder.push(path, entry).map_err(|error| match error {
+                TreeError::NoSuchDirectory { path: Some(path) } => {
+                    bad(path.as_bytes(), "something lies in it, and it is no directory")
+                }
+                error => error.into(),
+            })?;
         }
-        let meta = self.root.take().unwrap_or_else(|| self.plain());
-        let root = empty_root(self.repository, meta);
-        let entries = std::mem::take(&mut self.entries).into_iter();
-        let edits = entries.map(|(path, entry)| (path, Edit::Put(entry)));
-        let object = edit(self.repository, &mut self.bundle, &root, edits)?;
+        let Built { object, directories } = builder.finish()?;
+        counts.directories = directories;
         self.bundle.finish()?;
         Ok((Entry { kind: Kind::Directory { object }, ..root }, counts))
     }
+}
 
-    /// A group of names is called by the first of them in the order of the tree.
-    fn name_link_groups(&mut self) {
-        for (first, others) in std::mem::take(&mut self.links) {
-            let names: Vec<&TreePath> = std::iter::once(&first).chain(&others).collect();
-            let label = (*names.iter().min().expect("one at least")).clone();
-            for name in names {
-                if let Some(entry) = self.entries.get_mut(name) {
-                    entry.link_group = Some(label.clone());
-                    entry.name = name.name().into();
-                }
-            }
-        }
-    }
+fn unread(error: io::Error) -> SnapshotError {
+    TreeError::io("read again", "the entries of the archive")(error).into()
+}
 
-    /// Directories that the archive leaves to be understood.
-    fn add_parents(&mut self) -> Result<(), SnapshotError> {
-        let mut missing = BTreeMap::new();
-        for path in self.entries.keys() {
-            let mut above = path.parent();
-            while let Some(dir) = above {
-                above = dir.parent();
-                match self.entries.get(&dir) {
-                    Some(entry) if matches!(entry.kind, Kind::Directory { .. }) => break,
-                    Some(_) => return Err(bad(path.as_bytes(), "it lies in what is no directory")),
-                    None => {
-                        let kind = Kind::Directory { object: empty_directory(self.repository) };
-                        let name = dir.name().into();
-                        let entry = Entry { name, meta: self.plain(), kind, link_group: None };
-                        missing.insert(dir, entry);
-                    }
-                }
-            }
-        }
-        self.entries.extend(missing);
-        Ok(())
-    }
-
-    /// What is said of a directory of which nothing is said: as old as the newest entry.
-    fn plain(&self) -> Meta {
-        let mtime = self.entries.values().map(|entry| entry.meta.mtime).max().unwrap_or_default();
-        Meta { mode: 0o755, mtime, ..Meta::default() }
-    }
+/// A file for entries that are put aside. It has no name, so nothing is left of it.
+fn scratch(dir: Option<&Path>) -> io::Result<File> {
+    let unnamed = |dir: &Path| {
+        let (file, temp) = beside(&dir.join("import"))?;
+        file::remove(&temp).map(|_| file)
+    };
+    // Where there is no room of ours, memory does as well.
+    dir.map(unnamed).and_then(Result::ok).map_or_else(file::anonymous, Ok)
 }
 
 /// Where an entry lies below the root; `None` is the root itself.

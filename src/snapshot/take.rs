@@ -258,7 +258,8 @@ impl NewMemory {
     }
 }
 
-fn beside(place: &Path) -> std::io::Result<(std::fs::File, PathBuf)> {
+/// A new file beside `place`, whose directory may be missing.
+pub(super) fn beside(place: &Path) -> std::io::Result<(std::fs::File, PathBuf)> {
     file::create_dirs(place.parent().unwrap_or(place), 0o700)?;
     statcache::create_beside(place)
 }

@@ -142,7 +142,8 @@ fn is_cut(weight: usize, count: usize, last: &Entry) -> bool {
     weight >= LEAF_WEIGHT_MAX || count >= LEAF_ENTRIES_MIN && cuts_after(&last.name)
 }
 
-fn weight_of(entry: &Entry) -> usize {
+/// What an entry adds to a leaf, about; in memory it takes several times that.
+pub(super) fn weight_of(entry: &Entry) -> usize {
     let attributes = entry.meta.xattrs.iter();
     let text = match &entry.kind {
         Kind::Symlink { target } => target.len(),

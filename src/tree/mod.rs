@@ -1,9 +1,11 @@
 //! Files: what an entry is, the order of a tree, how it is listed, stored and put on disk.
 
+pub mod build;
 pub mod edit;
 mod entry;
 mod error;
 mod exclusions;
+pub mod gather;
 pub mod manifest;
 mod path;
 pub mod place;

@@ -27,20 +27,24 @@ fn plant(root: &Path, directories: usize, files: usize) {
     }
 }
 
+/// The peak of memory of one command.
+fn peak(world: &World, words: Vec<OsString>) -> u64 {
+    let figures = world.path("figures");
+    let mut all = args!["__metered", figures];
+    all.extend(words);
+    world.snap(all).ok();
+    let told = std::fs::read(&figures).expect("it was written");
+    let told: Value = serde_json::from_slice(&told).expect("it is JSON");
+    told["peak_bytes"].as_u64().expect("a figure")
+}
+
 /// The peak of memory of each kind of work on such a tree.
 fn peaks(directories: usize, files: usize) -> BTreeMap<&'static str, u64> {
     let world = World::bare();
-    let (source, figures) = (world.path("tree"), world.path("figures"));
+    let source = world.path("tree");
     plant(&source, directories, files);
     world.snap(args!["init", "--no-recovery"]).ok();
-    let peak = |words: Vec<OsString>| {
-        let mut all = args!["__metered", figures];
-        all.extend(words);
-        world.snap(all).ok();
-        let told = std::fs::read(&figures).expect("it was written");
-        let told: Value = serde_json::from_slice(&told).expect("it is JSON");
-        told["peak_bytes"].as_u64().expect("a figure")
-    };
+    let peak = |words| peak(&world, words);
     BTreeMap::from([
         ("first", peak(args!["backup", source])),
         ("unchanged", peak(args!["backup", source])),
@@ -77,4 +81,40 @@ fn a_million_files_take_a_hundred_mebibytes() {
             assert!(mib < most, "{work}, {files} files in each of {directories}: {mib} MiB");
         }
     }
+}
+
+/// An archive of so many entries, in ten directories by turns and backwards by name.
+fn archive(path: &Path, entries: usize) {
+    let mut tar = tar::Builder::new(std::fs::File::create(path).expect("ours"));
+    let name = |n: usize| format!("dir-{}/a-name-as-they-are-{n:07}.txt", n % 10);
+    for n in (0..entries).rev() {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(n as u64);
+        if n % 1_000 == 0 && n + 1 < entries {
+            header.set_entry_type(tar::EntryType::Link);
+            header.set_size(0);
+            tar.append_link(&mut header, name(n), name(n + 1)).expect("it fits");
+        } else {
+            header.set_size(5);
+            tar.append_data(&mut header, name(n), &b"bytes"[..]).expect("it fits");
+        }
+    }
+    tar.finish().expect("it fits");
+}
+
+#[test]
+fn an_archive_of_many_entries_takes_little_more_memory_than_one_of_few() {
+    // While all were held each took some 630 bytes: 36 MiB here.
+    let [few, many] = [100, 60_000].map(|entries| {
+        let world = World::bare();
+        world.snap(args!["init", "--no-recovery"]).ok();
+        archive(&world.path("site.tar"), entries);
+        let peak = peak(&world, args!["import", world.path("site.tar")]);
+        world.snap(["ls", "latest", "--json"]).ok();
+        peak
+    });
+    assert!(many < few + 20 * MIB, "{few} bytes of few, {many} of many");
 }

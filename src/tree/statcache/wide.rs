@@ -76,6 +76,11 @@ impl Run {
         self.offset
     }
 
+    /// The name that its entries begin with.
+    pub const fn first_name(&self) -> &[u8] {
+        &self.first_name
+    }
+
     pub(super) fn read(&self, file: &File) -> io::Result<Block> {
         let raw = read_at(file, self.offset, self.length)?;
         match decode_block(&raw, RUN_KEY) {
