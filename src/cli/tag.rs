@@ -79,8 +79,11 @@ pub(super) struct Words {
 pub(super) fn run(cx: &Context<'_>, verb: &Verb) -> Result<Exit, Failure> {
     let repository = &unlock::open(cx)?.repository;
     let which = match verb {
-        Verb::Add(Words { which, .. }) | Verb::Remove(Words { which, .. }) => which,
-        Verb::Note { which, .. } | Verb::Pin(which) | Verb::Unpin(which) => which,
+        Verb::Add(Words { which, .. })
+        | Verb::Remove(Words { which, .. })
+        | Verb::Note { which, .. }
+        | Verb::Pin(which)
+        | Verb::Unpin(which) => which,
     };
     let (mut one, _) = address::snapshot(cx, repository, &which.snapshot)?;
     let done = match verb {
