@@ -162,9 +162,16 @@ impl Dir {
 
     /// Creates a file that only its owner may read; the name must be free.
     pub fn create_file(&self, name: &[u8]) -> io::Result<File> {
+        self.create_file_with(name, 0o600)
+    }
+
+    /// Creates a file with `mode`, of which the process may take something away; the name must be
+    /// free.
+    pub fn create_file_with(&self, name: &[u8], mode: u32) -> io::Result<File> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?))
+        let mode = Mode::from_raw_mode(mode);
+        Ok(File::from(rustix::fs::openat(&self.0, name, flags, mode)?))
     }
 
     /// Creates a directory that only its owner may enter; the name must be free.

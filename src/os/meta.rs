@@ -340,6 +340,11 @@ pub fn group_name(gid: u32) -> Option<String> {
     Some(group.name)
 }
 
+/// The user and group that a file belongs to which this process makes, in most directories.
+pub fn own_ids() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
 /// Whether this process may give files away and make devices.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

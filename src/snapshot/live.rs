@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::SnapshotError;
 use super::annex::{Annex, RootAnnex};
 use super::digest::files_digest;
 use super::record::{Counts, Root, Snapshot};
-use super::scan::{Keep, Task, Workers, scan};
+use super::scan::{Keep, Made, Task, Workers, scan};
 use super::source::{Memory, Source, origin};
 use super::take::resolve;
 use crate::monitor::{Monitor, Problem};
@@ -49,7 +50,7 @@ pub fn live_digest(
             exclusions: &source.exclusions,
             memory,
             want: None,
-            seen: None,
+            after: After::Unknown,
         };
         let listing = look.list(&workers, monitor)?;
         counts = counts.plus(&listing.counts);
@@ -101,7 +102,7 @@ pub fn survey(
 ) -> Result<BTreeMap<TreePath, Entry>, SnapshotError> {
     let workers = Workers::new(Keep::Hash(repository), None)?;
     let (path, exclusions) = (&source.path, &source.exclusions);
-    let look = Look { path, exclusions, memory, want: Some(want), seen: None };
+    let look = Look { path, exclusions, memory, want: Some(want), after: After::Unknown };
     let listing = look.list(&workers, monitor)?;
     let mut found = BTreeMap::new();
     let mut open = vec![None];
@@ -127,9 +128,19 @@ pub(super) struct Look<'a> {
     pub(super) exclusions: &'a Exclusions,
     pub(super) memory: Memory<'a>,
     pub(super) want: Option<&'a (dyn Fn(&TreePath) -> bool + Sync)>,
-    /// What it was a moment ago, and which directories were touched since, with all above them:
-    /// only those are looked at.
-    pub(super) seen: Option<(&'a Listing, &'a BTreeSet<Option<TreePath>>)>,
+    pub(super) after: After<'a>,
+}
+
+/// What was done to a tree right before it is looked at.
+#[derive(Clone, Copy)]
+pub(super) enum After<'a> {
+    /// Anything: only what is remembered is known.
+    Unknown,
+    /// It was listed, and something was done in these directories, with all above them: only those
+    /// are looked at.
+    Touched(&'a Listing, &'a BTreeSet<Option<TreePath>>),
+    /// It was made.
+    Made(Made<'a>),
 }
 
 /// A live tree as it was found: to be asked directory by directory, kept outside the memory of
@@ -142,9 +153,11 @@ pub(super) struct Listing {
     pub(super) counts: Counts,
     pub(super) problems: Vec<Problem>,
     pub(super) annex: RootAnnex,
-    cache: StatCache,
+    cache: Arc<StatCache>,
     /// Whether there is an inode with several names.
     has_links: bool,
+    /// What was found before, and the directories whose inside counts as it is there.
+    settled: Option<(Arc<StatCache>, BTreeSet<TreePath>)>,
 }
 
 impl Look<'_> {
@@ -176,40 +189,40 @@ impl Look<'_> {
     ) -> Result<std::io::Result<Listing>, SnapshotError> {
         let repository = workers.repository();
         let new = StatCacheWriter::new(file);
-        let remembered = match self.seen {
-            None => self.memory.recall_listed(repository, path),
-            Some(_) => None,
+        let (seen, made, remembered) = match self.after {
+            After::Unknown => (None, None, self.memory.recall_listed(repository, path)),
+            After::Touched(seen, touched) => (Some((seen, touched)), None, None),
+            After::Made(made) => (None, Some(made), None),
         };
         let task = Task {
             path,
             exclusions: self.exclusions,
             walker: Walker::Fast,
-            old: self.seen.map(|(seen, _)| &seen.cache).or(remembered.as_ref()),
+            old: seen.map(|(seen, _)| &*seen.cache).or(remembered.as_ref()),
             new: &new,
             want: self.want,
             // Names of one inode are only found together if all directories are looked at.
-            touched: self.seen.and_then(|(seen, touched)| (!seen.has_links).then_some(touched)),
+            touched: seen.and_then(|(seen, touched)| (!seen.has_links).then_some(touched)),
+            made,
         };
         let mut found = scan(workers, task, monitor)?;
-        if let Some((seen, _)) = self.seen {
-            let is_settled = |key: &[u8]| is_below(&found.settled, key);
-            if let Err(error) = new.adopt(&seen.cache, &is_settled) {
-                return Ok(Err(error));
-            }
-            let untimed = &seen.annex.directory_mtimes;
-            let settled = untimed.iter().filter(|(path, _)| is_settled(key_of(path.as_ref())));
-            let settled = settled.map(|(path, mtime)| (path.clone(), *mtime));
-            found.annex.directory_mtimes.extend(settled);
-        }
+        let settled = seen.map(|(seen, _)| {
+            let untimed = seen.annex.directory_mtimes.iter();
+            let untimed = untimed.filter(|(path, _)| is_below(&found.settled, path.as_ref()));
+            let untimed = untimed.map(|(path, mtime)| (path.clone(), *mtime));
+            found.annex.directory_mtimes.extend(untimed);
+            (Arc::clone(&seen.cache), std::mem::take(&mut found.settled))
+        });
         let cache = new.into_cache(&origin(repository, path, None));
         Ok(cache.map(|cache| Listing {
-            cache,
+            cache: Arc::new(cache),
             path: path.to_owned(),
             root: found.root,
             counts: found.counts,
             problems: found.problems,
             annex: found.annex,
             has_links: found.has_links,
+            settled,
         }))
     }
 }
@@ -218,7 +231,12 @@ impl Listing {
     /// The entries of a directory and what stat said of them; `None` is the root. Nothing where
     /// there is no such directory.
     pub(super) fn dir(&self, path: Option<&TreePath>) -> Option<Block> {
-        self.cache.block(key_of(path))
+        let key = path.map_or(&b""[..], TreePath::as_bytes);
+        let is_settled = |settled: &BTreeSet<TreePath>| is_below(settled, path);
+        self.cache.block(key).or_else(|| match &self.settled {
+            Some((before, settled)) if is_settled(settled) => before.block(key),
+            _ => None,
+        })
     }
 
     /// Remembers it as what `snapshot` holds, so that the next look need not read it again.
@@ -231,7 +249,10 @@ impl Listing {
         let Some(place) = memory.place_of(repository, &self.path) else { return Ok(()) };
         let (file, temp) = statcache::create_beside(&place)?;
         let new = StatCacheWriter::new(file);
-        let copied = new.adopt(&self.cache, &|_| true);
+        let before = self.settled.as_ref().map(|(before, _)| &**before);
+        let mut caches = [Some(&*self.cache), before].into_iter().flatten();
+        // Of a directory that went meanwhile a block may stay: no inode will ever fit it.
+        let copied = caches.try_for_each(|cache| new.adopt(cache));
         let copied = copied.and_then(|()| {
             new.finish(&origin(repository, &self.path, Some(snapshot)))?;
             file::rename_over(&temp, &place)
@@ -248,22 +269,16 @@ impl Listing {
     }
 }
 
-fn key_of(path: Option<&TreePath>) -> &[u8] {
-    path.map_or(b"", TreePath::as_bytes)
-}
-
-/// Whether a directory is one of `settled` or lies below one.
-fn is_below(settled: &BTreeSet<TreePath>, key: &[u8]) -> bool {
-    let Ok(mut path) = TreePath::parse(key) else { return false };
-    loop {
+/// Whether a path is one of `settled` or lies below one.
+fn is_below(settled: &BTreeSet<TreePath>, path: Option<&TreePath>) -> bool {
+    let mut at = path.cloned();
+    while let Some(path) = at {
         if settled.contains(&path) {
             return true;
         }
-        match path.parent() {
-            Some(parent) => path = parent,
-            None => return false,
-        }
+        at = path.parent();
     }
+    false
 }
 
 /// A file that has no name any more: beside what is remembered, or in memory.

@@ -32,6 +32,7 @@ mod testing;
 #[expect(clippy::disallowed_methods, reason = "tests build their own worlds")]
 mod tests;
 mod verify;
+mod written;
 
 pub use address::{Found, resolve, split_path};
 pub use annex::{Annex, Guarded, RootAnnex};
@@ -54,3 +55,4 @@ pub use source::{Memory, Source, Trust};
 pub use stats::{Share, Stats, stats};
 pub use take::{Prepared, Request, StoredTrees, prepare, prepare_stored, take};
 pub use verify::{Verification, verify};
+pub use written::Proved;

@@ -300,6 +300,7 @@ impl All {
             new: &memory.writer,
             want: None,
             touched: None,
+            made: None,
         };
         let found = scan(workers, task, monitor)?;
         self.roots.push(Root {

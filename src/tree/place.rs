@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 
 use super::{Entry, Kind, Meta, Xattr};
 use crate::os::beneath::Dir;
-use crate::os::meta::{At, FileKind};
+use crate::os::meta::{At, FileKind, Stat, own_ids};
 
 /// What could not be put back, for want of a right or of a feature of the file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ impl fmt::Display for Loss {
 
 /// The bits that give away the rights of the owner.
 const SET_ID_BITS: u32 = 0o6000;
+/// Those and the sticky bit.
+const SET_BITS: u32 = 0o7000;
 
 /// Creates `entry` as `dir/name`, which must be free, with all of its metadata.
 ///
@@ -53,11 +55,7 @@ pub fn create(
     fill: impl FnOnce(&File) -> io::Result<()>,
 ) -> io::Result<Vec<Loss>> {
     match &entry.kind {
-        Kind::File { .. } => {
-            let file = dir.create_file(name)?;
-            fill(&file)?;
-            put_meta(At::Open(file.as_fd()), &entry.meta)
-        }
+        Kind::File { .. } => Ok(create_file(dir, name, entry, fill)?.1),
         Kind::Directory { .. } | Kind::SkippedDirectory | Kind::MountPoint => {
             dir.create_dir(name)?;
             Ok(Vec::new())
@@ -72,6 +70,29 @@ pub fn create(
         Kind::BlockDevice { rdev } => special(dir, name, entry, FileKind::BlockDevice, *rdev),
         Kind::Database { .. } => Ok(Vec::new()),
     }
+}
+
+/// The same for a file; also what stat says of it in the end.
+pub fn create_file(
+    dir: &Dir,
+    name: &[u8],
+    entry: &Entry,
+    fill: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<(Stat, Vec<Loss>)> {
+    let file = dir.create_file_with(name, first_mode(&entry.meta))?;
+    fill(&file)?;
+    let at = At::Open(file.as_fd());
+    let losses = put_meta(at, &entry.meta)?;
+    Ok((at.stat()?, losses))
+}
+
+/// The mode that a file has from the start: its own, if nobody is thereby given a right that they
+/// are not to have. What an access list of the directory hands down is bounded by what the group
+/// may: that must be no more than anybody may.
+fn first_mode(meta: &Meta) -> u32 {
+    let (group, others) = (meta.mode >> 3 & 0o7, meta.mode & 0o7);
+    let is_safe = group & !others == 0 && (meta.uid, meta.gid) == own_ids();
+    if is_safe { meta.mode & !SET_BITS } else { 0o600 }
 }
 
 fn special(
@@ -94,12 +115,17 @@ fn special(
 /// be seen while the file still belongs to somebody else. Attributes it should not have go.
 pub fn put_meta(at: At<'_>, meta: &Meta) -> io::Result<Vec<Loss>> {
     let mut losses = Vec::new();
-    let mut mode = meta.mode;
-    if !put_owner(at, meta, &mut losses)? {
-        mode &= !SET_ID_BITS;
+    let before = at.stat()?;
+    let owner = put_owner(at, &before, meta, &mut losses)?;
+    let mode = match owner {
+        Put::Refused => meta.mode & !SET_ID_BITS,
+        Put::Already | Put::Done => meta.mode,
+    };
+    let xattrs = put_xattrs(at, &meta.xattrs, &mut losses)?;
+    // Both change it: giving away drops bits, and an access list has some of them in it.
+    if before.mode != mode || owner == Put::Done || xattrs == Put::Done {
+        at.set_mode(mode)?;
     }
-    put_xattrs(at, &meta.xattrs, &mut losses)?;
-    at.set_mode(mode)?;
     at.set_mtime(meta.mtime.into())?;
     Ok(losses)
 }
@@ -107,42 +133,59 @@ pub fn put_meta(at: At<'_>, meta: &Meta) -> io::Result<Vec<Loss>> {
 /// The same for a link, which has no mode of its own.
 pub fn put_link_meta(at: At<'_>, meta: &Meta) -> io::Result<Vec<Loss>> {
     let mut losses = Vec::new();
-    put_owner(at, meta, &mut losses)?;
+    put_owner(at, &at.stat()?, meta, &mut losses)?;
     put_xattrs(at, &meta.xattrs, &mut losses)?;
     at.set_mtime(meta.mtime.into())?;
     Ok(losses)
 }
 
-/// Whether it is the wanted owner's now.
-fn put_owner(at: At<'_>, meta: &Meta, losses: &mut Vec<Loss>) -> io::Result<bool> {
-    let stat = at.stat()?;
-    if (stat.uid, stat.gid) == (meta.uid, meta.gid) {
-        return Ok(true);
+/// What became of a part of the metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    /// It was as it is wanted.
+    Already,
+    Done,
+    /// Not permitted.
+    Refused,
+}
+
+fn put_owner(at: At<'_>, before: &Stat, meta: &Meta, losses: &mut Vec<Loss>) -> io::Result<Put> {
+    if (before.uid, before.gid) == (meta.uid, meta.gid) {
+        return Ok(Put::Already);
     }
     match at.set_owner(meta.uid, meta.gid) {
         Err(error) if is_denied(&error) => {
             losses.push(Loss::Owner);
-            Ok(false)
+            Ok(Put::Refused)
         }
-        other => other.map(|()| true),
+        other => other.map(|()| Put::Done),
     }
 }
 
-fn put_xattrs(at: At<'_>, wanted: &[Xattr], losses: &mut Vec<Loss>) -> io::Result<()> {
+fn put_xattrs(at: At<'_>, wanted: &[Xattr], losses: &mut Vec<Loss>) -> io::Result<Put> {
     let present = at.xattrs()?;
+    let mut put = Put::Already;
     for (name, _) in &present {
         let is_wanted = wanted.iter().any(|xattr| xattr.name == *name);
-        if !is_wanted && or_loss(at.remove_xattr(name))?.is_none() {
+        if is_wanted {
+            continue;
+        }
+        put = Put::Done;
+        if or_loss(at.remove_xattr(name))?.is_none() {
             losses.push(Loss::Attribute(name.clone()));
         }
     }
     for Xattr { name, value } in wanted {
         let is_there = present.iter().any(|(other, bytes)| other == name && bytes == value);
-        if !is_there && or_loss(at.set_xattr(name, value))?.is_none() {
+        if is_there {
+            continue;
+        }
+        put = Put::Done;
+        if or_loss(at.set_xattr(name, value))?.is_none() {
             losses.push(Loss::Attribute(name.clone()));
         }
     }
-    Ok(())
+    Ok(put)
 }
 
 /// `None` if it was refused for want of a right or of a feature.

@@ -18,6 +18,17 @@ pub fn read_dir(repository: &Repository, object: &ChunkId) -> Result<Vec<Entry>,
     Ok(entries)
 }
 
+/// The entries of a stored directory; none if it is so large that it is stored in parts.
+pub fn read_narrow(
+    repository: &Repository,
+    object: &ChunkId,
+) -> Result<Option<Vec<Entry>>, TreeError> {
+    Ok(match decode(repository, object)? {
+        DirectoryObject::Leaf(entries) => Some(entries),
+        DirectoryObject::Branch(_) => None,
+    })
+}
+
 /// The objects, beside its own, that a large directory is stored in.
 pub fn leaves(repository: &Repository, object: &ChunkId) -> Result<Vec<ChunkId>, TreeError> {
     Ok(match decode(repository, object)? {

@@ -8,6 +8,7 @@
 mod block;
 mod wide;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -75,6 +76,8 @@ pub struct StatCache {
     origin: Origin,
     /// Sorted by hash.
     places: Vec<Place>,
+    /// Where the blocks end.
+    blocks_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,7 +195,7 @@ impl StatCache {
         let places = (0..count).map(|_| Place::decode(&mut from));
         let places = places.collect::<Result<_, _>>().map_err(|_| bad())?;
         let origin = Origin::decode(&mut from).map_err(|_| bad())?;
-        Ok(Self { file, origin, places })
+        Ok(Self { file, origin, places, blocks_bytes: places_at })
     }
 }
 
@@ -227,6 +230,20 @@ impl Inner {
         self.places.push(Place { hash: hash_of(key), offset, length });
         Ok(())
     }
+
+    /// Copies all blocks of `other` to where they were: runs are known by their place.
+    fn adopt_all(&mut self, other: &StatCache) -> io::Result<()> {
+        let mut room = vec![0; 256 * 1024];
+        while self.offset < other.blocks_bytes {
+            let left = usize::try_from(other.blocks_bytes - self.offset).unwrap_or(room.len());
+            let part = left.min(room.len());
+            other.file.read_exact_at(&mut room[..part], self.offset)?;
+            self.out.write_all(&room[..part])?;
+            self.offset += part as u64;
+        }
+        self.places.extend(&other.places);
+        Ok(())
+    }
 }
 
 impl StatCacheWriter {
@@ -245,19 +262,19 @@ impl StatCacheWriter {
         }
     }
 
-    /// Takes over the blocks of `other` whose keys are wanted, as they are.
-    pub fn adopt(&self, other: &StatCache, wanted: &dyn Fn(&[u8]) -> bool) -> io::Result<()> {
-        let mut places = other.places.clone();
-        places.sort_unstable_by_key(|place| place.offset);
-        let mut raw = Vec::new();
-        for place in places {
-            raw.resize(place.length as usize, 0);
-            other.file.read_exact_at(&mut raw, place.offset)?;
-            let Some((key, wide)) = key_of(&raw).filter(|(key, _)| wanted(key)) else { continue };
-            let mut inner = self.inner.lock().expect("no holder of this lock panics");
-            match wide {
-                None => inner.append_block(key, &raw, &[])?,
-                Some(wide) => inner.adopt_wide(key, &wide, &other.file)?,
+    /// Takes over the blocks of `other`, as they are, but for directories that have one already.
+    pub fn adopt(&self, other: &StatCache) -> io::Result<()> {
+        let mut inner = self.inner.lock().expect("no holder of this lock panics");
+        if inner.offset == 0 {
+            return inner.adopt_all(other);
+        }
+        let have: HashSet<u64> = inner.places.iter().map(|place| place.hash).collect();
+        for place in other.places.iter().filter(|place| !have.contains(&place.hash)) {
+            let raw = wide::read_at(&other.file, place.offset, place.length)?;
+            match key_of(&raw) {
+                None => {}
+                Some((key, None)) => inner.append_block(key, &raw, &[])?,
+                Some((key, Some(wide))) => inner.adopt_wide(key, &wide, &other.file)?,
             }
         }
         Ok(())

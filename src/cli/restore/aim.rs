@@ -6,7 +6,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::progress::Progress;
 use crate::monitor::{Monitor, News};
 use crate::repository::Repository;
-use crate::snapshot::converge::{self, ConvergePlan, Deletes, Proof};
+use crate::snapshot::converge::{self, ConvergeDone, ConvergePlan, Deletes, Proof};
 use crate::snapshot::{DatabaseMark, Memory, Snapshot, Trust};
 use crate::tree::TreePath;
 
@@ -46,19 +46,23 @@ impl Aim<'_> {
     pub(super) fn compare(
         &self,
         pieces: &[Piece<'_>],
-        plans: &[ConvergePlan],
+        work: &[(&ConvergePlan, ConvergeDone)],
         databases: &[(&DatabaseMark, PathBuf)],
     ) -> Result<(), Failure> {
-        for (piece, plan) in pieces.iter().zip(plans) {
-            let Proof::Differs(what) = self.prove(piece, plan, databases)? else { continue };
+        for (piece, (plan, done)) in pieces.iter().zip(work) {
+            let proof = self.prove(piece, (plan, done), databases)?;
+            let Proof::Differs(what) = proof else { continue };
             let wary = Memory { trust: Trust::Never, ..self.memory };
             let wary = Self { memory: wary, ..*self };
             let what = format!("{what} is left to do: comparing again, every byte");
             self.progress.tell(News::Warning { what });
             let again = wary.plan(piece)?;
             let pieces = std::slice::from_ref(piece);
-            target::write(self.repository, pieces, std::slice::from_ref(&again), self.progress)?;
-            if let Proof::Differs(what) = wary.prove(piece, &again, databases)? {
+            let plans = std::slice::from_ref(&again);
+            for (plan, done) in target::write(self.repository, pieces, plans, self.progress)? {
+                let Proof::Differs(what) = wary.prove(piece, (plan, &done), databases)? else {
+                    continue;
+                };
                 return Err(Failure::new(Code::E0206, "what was restored is not what was saved")
                     .because(format!("still to be done: {what}"))
                     .state("the files are in the target"));
@@ -70,13 +74,13 @@ impl Aim<'_> {
     fn prove(
         &self,
         piece: &Piece<'_>,
-        plan: &ConvergePlan,
+        work: (&ConvergePlan, &ConvergeDone),
         databases: &[(&DatabaseMark, PathBuf)],
     ) -> Result<Proof, Failure> {
         let dirs = databases.iter().filter_map(|(_, file)| inside(&piece.place, file.parent()?));
         let dirs: Vec<TreePath> = dirs.collect();
         let (repository, id) = (self.repository, self.snapshot.id);
-        Ok(converge::prove(repository, &self.request(piece), plan, &dirs, id, self.progress)?)
+        Ok(converge::prove(repository, &self.request(piece), work, &dirs, id, self.progress)?)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::os::beneath::Dir;
 use crate::os::meta::Stamp;
 use crate::os::{clock, file};
 use crate::repository::Repository;
-use crate::snapshot::converge::{self, ConvergePlan, Deletes};
+use crate::snapshot::converge::{self, ConvergeDone, ConvergePlan, Deletes};
 use crate::snapshot::{DatabaseMark, Memory, Root, RootAnnex, Snapshot, Trust};
 use crate::tree::{Exclusions, TreePath};
 
@@ -74,13 +74,15 @@ pub(super) fn run(
     cx.out.remark(&format!("Restoring snapshot {} below {shown}\n", snapshot.id.short()));
     file::create_dirs(target, 0o700).map_err(Failure::cannot("create", target))?;
     let losses = progress.during(|| {
-        let losses = write(repository, files, &plans, &progress)?;
+        let work = write(repository, files, &plans, &progress)?;
         for (mark, place) in &databases {
             load(cx, repository, files, mark, place, &progress)?;
         }
+        let losses: Vec<Problem> =
+            work.iter().flat_map(|(_, done)| done.losses.iter().cloned()).collect();
         // Whoever may not give everything back is told what it was, instead of a proof.
         if losses.is_empty() {
-            aim.compare(files, &plans, &databases)?;
+            aim.compare(files, &work, &databases)?;
         }
         Ok::<_, Failure>(losses)
     })?;
@@ -209,14 +211,14 @@ fn dry(
     }
 }
 
-/// Makes every piece what it is to be; what could not be put back.
-pub(super) fn write(
+/// Makes every piece what it is to be; what was done.
+pub(super) fn write<'p>(
     repository: &Repository,
     pieces: &[Piece<'_>],
-    plans: &[ConvergePlan],
+    plans: &'p [ConvergePlan],
     progress: &Progress<'_>,
-) -> Result<Vec<Problem>, Failure> {
-    let mut losses = Vec::new();
+) -> Result<Vec<(&'p ConvergePlan, ConvergeDone)>, Failure> {
+    let mut work = Vec::new();
     for (piece, plan) in pieces.iter().zip(plans) {
         let name = "files".to_owned();
         let watch = clock::stopwatch();
@@ -232,9 +234,9 @@ pub(super) fn write(
             text::path(&piece.root.path)
         );
         progress.tell(News::StepDone { number: 0, name, took: watch.elapsed(), note });
-        losses.extend(done.losses);
+        work.push((plan, done));
     }
-    Ok(losses)
+    Ok(work)
 }
 
 /// Puts a SQLite file where it lay, and its directory's time back.

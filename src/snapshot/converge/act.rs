@@ -1,6 +1,9 @@
 //! Does what a plan says. Dull: every decision was made before.
 
+use std::collections::VecDeque;
 use std::io;
+
+use rayon::prelude::*;
 
 use super::aside::{Aside, Spot, remove_if_any};
 use super::{ConvergeDone, ConvergePlan, Differences, Goner, Item, Work, fresh};
@@ -46,7 +49,11 @@ pub fn act(
             let root = open(plan, None)?;
             let act = Act { repository, plan, root, losses: std::sync::Mutex::default(), monitor };
             act.run(work, &pool, token)?;
-            Ok(ConvergeDone { counts: plan.counts, losses: act.into_losses() })
+            Ok(ConvergeDone {
+                counts: plan.counts,
+                losses: act.into_losses(),
+                ..Default::default()
+            })
         }
     }
 }
@@ -82,6 +89,9 @@ fn open(plan: &ConvergePlan, path: Option<&TreePath>) -> Result<Dir, TreeError> 
         }
     }
 }
+
+/// So many neighbours in the tree are put in place by one worker.
+pub(super) const ITEMS_TOGETHER: usize = 64;
 
 pub(super) struct Act<'a> {
     pub(super) repository: &'a Repository,
@@ -124,14 +134,20 @@ impl Act<'_> {
         for item in &work.directories {
             self.make_directory(&mut place, &aside, item)?;
         }
-        for (item, spot) in work.items.iter().zip(&spots) {
-            self.put_in_place(&mut place, &aside, item, *spot)?;
-        }
+        pool.install(|| {
+            let parts = work.items.par_chunks(ITEMS_TOGETHER).zip(spots.par_chunks(ITEMS_TOGETHER));
+            parts.try_for_each(|(items, spots)| {
+                let mut place = Lane::new(self);
+                let mut items = items.iter().zip(spots);
+                items
+                    .try_for_each(|(item, spot)| self.put_in_place(&mut place, &aside, item, *spot))
+            })
+        })?;
         for goner in work.deletes.iter().rev() {
             self.delete(&mut place, goner)?;
         }
         aside.remove(&self.root).map_err(self.at("remove the aside directory in", None))?;
-        self.put_metadata(work, &mut place)?;
+        pool.install(|| self.put_metadata(work))?;
         self.sync()?;
         reach(CrashPoint::ConvergeDone);
         Ok(())
@@ -269,36 +285,44 @@ fn unlock(dir: &Dir, name: &[u8], now: &Stat) {
     };
 }
 
-/// The directory that was used last: what follows is mostly in the same one.
+/// The directories that were used last: what follows is mostly in one of them.
 pub(super) struct Lane<'a> {
     act: &'a Act<'a>,
-    last: Option<(Option<TreePath>, Dir)>,
+    /// The one used last is the first.
+    open: VecDeque<(Option<TreePath>, Dir)>,
 }
+
+/// So many directories stay open for each worker.
+const DIRS_OPEN: usize = 8;
 
 impl<'a> Lane<'a> {
     pub(super) fn new(act: &'a Act<'a>) -> Self {
-        Self { act, last: None }
+        Self { act, open: VecDeque::new() }
     }
 
     /// Opens a directory, from the root and past no link.
     pub(super) fn dir(&mut self, path: Option<&TreePath>) -> Result<&Dir, SnapshotError> {
-        let is_open = self.last.as_ref().is_some_and(|(open, _)| open.as_ref() == path);
-        if !is_open {
-            let dir = match path {
-                None => self.act.root.again(),
-                Some(path) => self.act.root.open_beneath(path.as_bytes()),
-            };
-            let dir = dir.map_err(self.act.at("open", path))?;
-            self.last = Some((path.cloned(), dir));
+        match self.open.iter().position(|(open, _)| open.as_ref() == path) {
+            Some(0) => {}
+            Some(at) => {
+                let found = self.open.remove(at).expect("it was found there");
+                self.open.push_front(found);
+            }
+            None => {
+                let dir = match path {
+                    None => self.act.root.again(),
+                    Some(path) => self.act.root.open_beneath(path.as_bytes()),
+                };
+                let dir = dir.map_err(self.act.at("open", path))?;
+                self.open.truncate(DIRS_OPEN - 1);
+                self.open.push_front((path.cloned(), dir));
+            }
         }
-        let (_, dir) = self.last.as_ref().expect("it was just opened");
-        Ok(dir)
+        Ok(&self.open[0].1)
     }
 
-    /// A directory is gone: its name may mean another one from now on.
+    /// A directory is gone: its name, and all below it, may mean another one from now on.
     fn forget(&mut self, path: &TreePath) {
-        if self.last.as_ref().is_some_and(|(open, _)| open.as_ref() == Some(path)) {
-            self.last = None;
-        }
+        self.open.retain(|(open, _)| !open.as_ref().is_some_and(|open| open.is_within(path)));
     }
 }

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use rayon::prelude::*;
+
 use super::groups::{Groups, Member, Standing};
 use super::plan::{is_wanted, tally};
 use super::relate::{
-    directory_has, directory_meta, is_directory, is_included, is_same_thing, time_after,
+    directory_has, directory_meta, is_directory, is_included, is_same_thing, is_untouched,
+    time_after,
 };
 use super::removal::{Removal, removal};
 use super::{
@@ -42,7 +45,16 @@ struct Pair {
     after: Stamp,
 }
 
+/// Both sides of a pair, name by name.
+struct Sides {
+    wanted: Vec<Entry>,
+    live: Option<Block>,
+}
+
 type Live = (Entry, Mark);
+
+/// So many directories are read by all cores before they are compared, one after another.
+const PAIRS_LOADED: usize = 256;
 
 impl<'a> Planner<'a> {
     pub(super) fn new(
@@ -71,8 +83,13 @@ impl<'a> Planner<'a> {
         let meta = directory_meta(None, &wanted, self.request.annex, Some(&mark));
         self.base_time = time_after(&meta);
         self.both_directories(None, wanted, (live, mark));
-        while let Some(pair) = self.open.pop() {
-            self.compare(&pair)?;
+        while !self.open.is_empty() {
+            // Those met first lie at the end.
+            let few = self.open.split_off(self.open.len().saturating_sub(PAIRS_LOADED));
+            let loaded = few.into_par_iter().rev().map(|pair| self.load(pair));
+            for (pair, sides) in loaded.collect::<Result<Vec<_>, _>>()? {
+                self.compare(&pair, sides);
+            }
         }
         Ok(self.listing.path.clone())
     }
@@ -102,10 +119,15 @@ impl<'a> Planner<'a> {
         Ok(base)
     }
 
-    fn compare(&mut self, pair: &Pair) -> Result<(), SnapshotError> {
+    /// Reads both sides of a pair: most of what comparing costs.
+    fn load(&self, pair: Pair) -> Result<(Pair, Sides), SnapshotError> {
         let wanted = read_dir(self.repository, &pair.object)?;
-        let block = if pair.is_live { self.listing.dir(pair.path.as_ref()) } else { None };
-        let live = block.map(|Block { entries, marks, .. }| entries.into_iter().zip(marks));
+        let live = if pair.is_live { self.listing.dir(pair.path.as_ref()) } else { None };
+        Ok((pair, Sides { wanted, live }))
+    }
+
+    fn compare(&mut self, pair: &Pair, Sides { wanted, live }: Sides) {
+        let live = live.map(|Block { entries, marks, .. }| entries.into_iter().zip(marks));
         let mut live = live.into_iter().flatten().peekable();
         let opened = self.open.len();
         for wanted in wanted {
@@ -113,6 +135,9 @@ impl<'a> Planner<'a> {
                 self.live_only(pair, before);
             }
             let twin = live.next_if(|(entry, _)| entry.name == wanted.name);
+            if twin.as_ref().is_some_and(|twin| is_untouched(&wanted, twin)) {
+                continue;
+            }
             let path = child(pair.path.as_ref(), &wanted);
             if !is_wanted(self.request, &path, &wanted) {
                 continue;
@@ -127,7 +152,6 @@ impl<'a> Planner<'a> {
         }
         // What was opened here is met in the order of the tree.
         self.open[opened..].reverse();
-        Ok(())
     }
 
     fn both(&mut self, pair: &Pair, path: TreePath, wanted: Entry, live: Live) {

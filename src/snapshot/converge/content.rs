@@ -70,45 +70,83 @@ pub(super) struct Filling<'a> {
     pub(super) frame: Option<(&'a Frame, &'a Place)>,
 }
 
+/// Room for what is read again, [`COMPARE_BYTES`] of it: filling it anew for each file costs as much
+/// as reading.
+pub(super) type Room = [u8];
+
+/// So much is compared at a time.
+pub(super) const COMPARE_BYTES: usize = 64 * 1024;
+
 impl Filling<'_> {
-    /// Writes all bytes of `entry` to `file`, which is empty; holes stay holes.
+    /// Writes all bytes of `entry` to `file`, which is empty; holes stay holes. With `room` they are
+    /// read again, out of the cache in which the kernel keeps them, and compared; whether that was
+    /// done.
     pub(super) fn write(
         &self,
         file: &File,
         path: Option<&TreePath>,
         entry: &Entry,
-    ) -> Result<(), WriteError> {
-        let Kind::File { size, content } = &entry.kind else { return Ok(()) };
+        room: Option<&mut Room>,
+    ) -> Result<bool, WriteError> {
+        let Kind::File { size, content } = &entry.kind else { return Ok(false) };
         let ranges = self.annex.data_ranges.get(&path.cloned());
+        // Holes at the end are none yet: such a file is read when all is done.
+        let mut room = room.filter(|_| ranges.is_none());
+        let is_compared = room.is_some();
+        let mut put = |offset, bytes: &[u8]| {
+            match ranges {
+                Some(ranges) => put_ranges(file, offset, bytes, ranges)?,
+                None => file.write_all_at(bytes, offset)?,
+            }
+            room.as_mut().map_or(Ok(()), |room| compare_with(file, offset, bytes, room))
+        };
+        let mut length = 0;
         match content {
-            Content::Empty => return Ok(()),
+            Content::Empty => {}
             Content::Chunk(id) => {
                 let in_frame = self
                     .frame
                     .and_then(|(frame, place)| self.repository.chunk_in(frame, place, id).ok());
-                match in_frame {
-                    Some(bytes) => put(file, 0, bytes, ranges)?,
+                if let Some(bytes) = in_frame {
+                    put(0, bytes)?;
+                    length += bytes.len() as u64;
+                } else {
                     // Not sound there: perhaps it is stored twice.
-                    None => put(file, 0, &self.repository.get(id)?, ranges)?,
+                    let bytes = self.repository.get(id)?;
+                    put(0, &bytes)?;
+                    length += bytes.len() as u64;
                 }
             }
             Content::List(_) => {
-                let mut offset = 0;
                 for piece in self.repository.pieces(content) {
                     let piece = piece?;
-                    put(file, offset, &self.repository.get(&piece.id)?, ranges)?;
-                    offset += piece.bytes;
+                    put(length, &self.repository.get(&piece.id)?)?;
+                    length += piece.bytes;
                 }
             }
         }
-        let length = file.metadata()?.len();
-        if length < *size {
-            file.set_len(*size)?; // a hole at the end
-        } else if length > *size {
+        if length != *size {
             return Err(WriteError::Io(io::Error::from(io::ErrorKind::InvalidData)));
         }
-        Ok(())
+        if ranges.is_some() && file.metadata()?.len() < *size {
+            file.set_len(*size)?; // a hole at the end
+        }
+        Ok(is_compared)
     }
+}
+
+/// Reads what was just written: it must be these bytes.
+fn compare_with(file: &File, offset: u64, bytes: &[u8], room: &mut Room) -> io::Result<()> {
+    let mut at = offset;
+    for part in bytes.chunks(room.len()) {
+        let read = &mut room[..part.len()];
+        file.read_exact_at(read, at)?;
+        if read != part {
+            return Err(io::Error::other("what was written is read back otherwise"));
+        }
+        at += part.len() as u64;
+    }
+    Ok(())
 }
 
 /// Why bytes were not written.
@@ -134,8 +172,7 @@ impl From<crate::repository::RepositoryError> for WriteError {
 
 /// Puts `bytes` at `offset`. What lies between the data ranges is left a hole, if it is zeros: the
 /// ranges are only a hint, the bytes are what is proved.
-fn put(file: &File, offset: u64, bytes: &[u8], ranges: Option<&Vec<(u64, u64)>>) -> io::Result<()> {
-    let Some(ranges) = ranges else { return file.write_all_at(bytes, offset) };
+fn put_ranges(file: &File, offset: u64, bytes: &[u8], ranges: &[(u64, u64)]) -> io::Result<()> {
     let end = offset + bytes.len() as u64;
     let mut done = offset;
     for (start, length) in ranges {

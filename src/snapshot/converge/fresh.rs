@@ -4,12 +4,13 @@
 //! frame is decoded once and memory does not grow with the tree.
 
 use std::collections::BTreeMap;
-use std::mem;
 
 use rayon::prelude::*;
 
 use super::act::{Act, Lane};
-use super::content::{Filling, Groups};
+use super::content::{COMPARE_BYTES, Filling, Groups};
+use super::early::{self, Early};
+use super::prepare::Comparing;
 use super::relate::{directory_meta, is_directory, is_included, leads_to_included};
 use super::{ConvergeDone, ConvergePlan};
 use crate::monitor::Monitor;
@@ -18,12 +19,13 @@ use crate::os::crash::{CrashPoint, reach};
 use crate::os::file;
 use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
+use crate::snapshot::written::Written;
 use crate::tree::place;
 use crate::tree::read::Entries;
 use crate::tree::{Entry, Exclusions, Kind, Meta, Treatment, TreeError, TreePath};
 
-/// So many files are written together.
-const BATCH_FILES: usize = 16_384;
+/// So many files are written together; as many more are gathered meanwhile.
+const BATCH_FILES: usize = 12_288;
 
 /// Which entries are made.
 #[derive(Clone, Copy)]
@@ -58,18 +60,23 @@ pub(super) fn create(
         file::create_dirs(&plan.base, 0o700).map_err(TreeError::io("make", &plan.base))?;
     }
     let act = act_in(repository, plan, &plan.base, monitor)?;
-    let mut fresh = Fresh { act: &act, select, groups: BTreeMap::new(), links: Vec::new() };
-    pool.install(|| fresh.make_all())?;
-    fresh.link_all()?;
-    reach(CrashPoint::ConvergeWritten);
-    pool.install(|| fresh.put_directory_metadata())?;
-    for (path, flags) in &plan.annex.flags {
-        act.put_flags_of(path.as_ref(), *flags)?;
-    }
-    reach(CrashPoint::ConvergeMetadata);
+    let written = Written::default();
+    early::syncing(&act, |early| {
+        let fresh = Fresh { act: &act, select, written: &written, early, exists };
+        let made = pool.install(|| fresh.make_all())?;
+        fresh.link_all(&made.links)?;
+        reach(CrashPoint::ConvergeWritten);
+        pool.install(|| fresh.put_directory_metadata(made.directories))?;
+        for (path, flags) in &plan.annex.flags {
+            act.put_flags_of(path.as_ref(), *flags)?;
+        }
+        reach(CrashPoint::ConvergeMetadata);
+        Ok(())
+    })?;
     act.sync()?;
     reach(CrashPoint::ConvergeDone);
-    Ok(ConvergeDone { counts: plan.counts, losses: act.into_losses() })
+    let (counts, losses) = (plan.counts, act.into_losses());
+    Ok(ConvergeDone { counts, losses, proved: written.into_proved() })
 }
 
 /// A root that is a file.
@@ -88,7 +95,7 @@ fn create_file(
     let filling = Filling { repository, annex: &plan.annex, frame: None };
     act.create(&act.root, name, &path, &plan.wanted, &filling)?;
     act.sync()?;
-    Ok(ConvergeDone { counts: plan.counts, losses: act.into_losses() })
+    Ok(ConvergeDone { counts: plan.counts, losses: act.into_losses(), ..Default::default() })
 }
 
 fn act_in<'a>(
@@ -104,73 +111,134 @@ fn act_in<'a>(
 struct Fresh<'a> {
     act: &'a Act<'a>,
     select: Select<'a>,
+    written: &'a Written,
+    early: &'a Early,
+    /// The root was there before.
+    exists: bool,
+}
+
+/// The manifest on its way: directories are made as they are met, all else is handed out.
+struct Gather<'a> {
+    act: &'a Act<'a>,
+    select: Select<'a>,
+    entries: Entries<'a>,
+    lane: Lane<'a>,
+    made: Made,
     /// The first name of each link group.
     groups: BTreeMap<TreePath, TreePath>,
-    /// Further names, made once their first is.
+}
+
+/// What is finished when all files are there.
+#[derive(Default)]
+struct Made {
+    /// Directories, by how deep they lie.
+    directories: BTreeMap<usize, Vec<(TreePath, Entry)>>,
+    /// Further names, and the first of the same file.
     links: Vec<(TreePath, TreePath)>,
 }
 
-impl Fresh<'_> {
-    fn entries(&self) -> Entries<'_> {
-        Entries::below(self.act.repository, &self.act.plan.wanted)
-    }
-
-    /// Makes everything but further names, and directories without their metadata.
-    fn make_all(&mut self) -> Result<(), SnapshotError> {
+impl Gather<'_> {
+    /// The next files, links and specials; none at the end.
+    fn batch(&mut self) -> Result<Vec<(TreePath, Entry)>, SnapshotError> {
         let act = self.act;
-        let mut lane = Lane::new(act);
         let mut batch = Vec::new();
-        let mut entries = Entries::below(act.repository, &act.plan.wanted);
-        while let Some(next) = entries.next() {
+        while let Some(next) = self.entries.next() {
             let (path, entry) = next?;
             if !self.select.takes(&path, &entry) {
-                entries.skip_inside();
+                self.entries.skip_inside();
                 continue;
             }
             if is_directory(&entry.kind) || matches!(entry.kind, Kind::MountPoint) {
-                let parent = lane.dir(path.parent().as_ref())?;
+                let parent = self.lane.dir(path.parent().as_ref())?;
                 parent.create_dir(path.name()).map_err(act.at("make", Some(&path)))?;
+                let depth = path.parts().count();
+                self.made.directories.entry(depth).or_default().push((path, entry));
                 continue;
             }
             if let Some(label) = &entry.link_group {
                 if let Some(first) = self.groups.get(label) {
-                    self.links.push((path, first.clone()));
+                    self.made.links.push((path, first.clone()));
                     continue;
                 }
                 self.groups.insert(label.clone(), path.clone());
             }
-            batch.push((path, entry));
+            // Its path ends with it.
+            batch.push((path, Entry { name: Box::default(), ..entry }));
             if batch.len() == BATCH_FILES {
-                self.write(&mem::take(&mut batch))?;
+                break;
             }
         }
-        self.write(&batch)
+        Ok(batch)
+    }
+}
+
+impl Fresh<'_> {
+    /// Makes everything but further names, and directories without their metadata. While a batch
+    /// is written, the directories of the next are made.
+    fn make_all(&self) -> Result<Made, SnapshotError> {
+        let act = self.act;
+        let mut gather = Gather {
+            act,
+            select: self.select,
+            entries: Entries::below(act.repository, &act.plan.wanted),
+            lane: Lane::new(act),
+            made: Made::default(),
+            groups: BTreeMap::new(),
+        };
+        let mut batch = gather.batch()?;
+        while !batch.is_empty() {
+            let (written, next) = rayon::join(|| self.write(&batch), || gather.batch());
+            written?;
+            batch = next?;
+        }
+        Ok(gather.made)
     }
 
     fn write(&self, batch: &[(TreePath, Entry)]) -> Result<(), SnapshotError> {
         let act = self.act;
         let numbered = batch.iter().enumerate().map(|(index, (_, entry))| (index, entry));
         let groups = Groups::new(act.repository, numbered)?;
-        groups.all().into_par_iter().try_for_each(|group| {
+        let room = || vec![0; COMPARE_BYTES];
+        groups.all().into_par_iter().try_for_each_init(room, |room, group| {
             let place = group.first().and_then(|(place, _)| place.as_ref());
             let frame = place.and_then(|place| act.repository.frame(place).ok());
+            // In the order of the tree, for the next is mostly in the same directory.
+            let mut group: Vec<_> = group.iter().collect();
+            group.sort_by_key(|(_, index)| *index);
             let mut lane = Lane::new(act);
+            let mut bytes = 0;
             for (place, index) in group {
                 let (path, entry) = &batch[*index];
                 let frame = frame.as_deref().zip(place.as_ref());
                 let filling = Filling { repository: act.repository, annex: &act.plan.annex, frame };
-                let dir = lane.dir(path.parent().as_ref())?;
-                act.create(dir, path.name(), path, entry, &filling)?;
+                let parent = path.parent();
+                let (dir, name) = (lane.dir(parent.as_ref())?, path.name());
+                if let Kind::File { size, .. } = entry.kind {
+                    let written = self.written_in(parent.as_ref());
+                    let comparing = written.map(|written| Comparing { written, room });
+                    act.create_file(dir, name, path, entry, &filling, comparing)?;
+                    bytes += size;
+                } else {
+                    act.create(dir, name, path, entry, &filling)?;
+                }
             }
+            self.early.wrote(bytes);
             Ok(())
         })
     }
 
-    fn link_all(&self) -> Result<(), SnapshotError> {
-        for (path, first) in &self.links {
-            let act = self.act;
-            let mut from = Lane::new(act);
-            let mut to = Lane::new(act);
+    /// Where a file is noted as compared. Somebody else could change it within the tick of the clock
+    /// in which it was, and no time would tell: not in a directory of ours, which nobody but its
+    /// owner may enter until all is written, but perhaps in one that was there before.
+    fn written_in(&self, parent: Option<&TreePath>) -> Option<&Written> {
+        let is_ours = !self.exists || parent.is_some();
+        is_ours.then_some(self.written)
+    }
+
+    fn link_all(&self, links: &[(TreePath, TreePath)]) -> Result<(), SnapshotError> {
+        let act = self.act;
+        let (mut from, mut to) = (Lane::new(act), Lane::new(act));
+        for (path, first) in links {
             let from = from.dir(first.parent().as_ref())?;
             let to = to.dir(path.parent().as_ref())?;
             let linked = to.link_from(from, first.name(), path.name());
@@ -181,19 +249,12 @@ impl Fresh<'_> {
 
     /// The deepest first, for a directory may end up closed to us. Directories of one depth do not
     /// touch each other.
-    fn put_directory_metadata(&self) -> Result<(), SnapshotError> {
-        let mut levels: BTreeMap<usize, Vec<(TreePath, Entry)>> = BTreeMap::new();
-        let mut entries = self.entries();
-        while let Some(next) = entries.next() {
-            let (path, entry) = next?;
-            if !self.select.takes(&path, &entry) {
-                entries.skip_inside();
-            } else if is_directory(&entry.kind) || matches!(entry.kind, Kind::MountPoint) {
-                levels.entry(path.parts().count()).or_default().push((path, entry));
-            }
-        }
+    fn put_directory_metadata(
+        &self,
+        directories: BTreeMap<usize, Vec<(TreePath, Entry)>>,
+    ) -> Result<(), SnapshotError> {
         let annex = Some(&self.act.plan.annex);
-        for level in levels.into_values().rev() {
+        for level in directories.into_values().rev() {
             level.par_iter().try_for_each(|(path, entry)| {
                 let meta = match entry.kind {
                     Kind::MountPoint => Meta { mode: 0o755, ..Meta::default() },

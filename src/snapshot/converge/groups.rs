@@ -43,7 +43,8 @@ impl Groups {
         mut is_in_manifest: impl FnMut(&TreePath) -> Result<bool, E>,
     ) -> Result<Vec<Item>, E> {
         let mut items = Vec::new();
-        for (label, members) in self.0 {
+        for (label, mut members) in self.0 {
+            members.sort_by(|a, b| a.path.cmp(&b.path));
             let first = |standing| members.iter().find(|member| member.standing == standing);
             let mut link_to = first(Standing::Member).map(|member| member.path.clone());
             let was_met = members.iter().any(|member| member.path == label);

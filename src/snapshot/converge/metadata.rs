@@ -1,12 +1,14 @@
 //! Metadata of what was there before, and of directories: last, for every change below a directory
 //! changes its time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 
+use rayon::prelude::*;
+
 use super::Differences;
-use super::act::{Act, Lane};
+use super::act::{Act, ITEMS_TOGETHER, Lane};
 use crate::os::crash::{CrashPoint, reach};
 use crate::os::meta::{At, InodeFlags, Stamp, set_flags};
 use crate::snapshot::SnapshotError;
@@ -15,21 +17,27 @@ use crate::tree::{Entry, Kind, TreePath};
 
 impl Act<'_> {
     /// Metadata, the deepest first: a directory may end up closed to us.
-    pub(super) fn put_metadata(
-        &self,
-        work: &Differences,
-        place: &mut Lane<'_>,
-    ) -> Result<(), SnapshotError> {
-        let mut paths: Vec<_> = work.metadata.keys().chain(work.touched.keys()).collect();
-        paths.sort();
-        paths.dedup();
-        for path in paths.into_iter().rev() {
-            match (work.metadata.get(path), work.touched.get(path)) {
-                (Some(entry), _) => self.put_meta_of(place, path.as_ref(), entry)?,
-                (None, Some(mtime)) => self.put_time_of(path.as_ref(), *mtime)?,
-                (None, None) => {}
-            }
-            reach(CrashPoint::ConvergeMetadata);
+    /// What lies equally deep does not touch each other.
+    pub(super) fn put_metadata(&self, work: &Differences) -> Result<(), SnapshotError> {
+        let mut levels: BTreeMap<usize, BTreeSet<&Option<TreePath>>> = BTreeMap::new();
+        for path in work.metadata.keys().chain(work.touched.keys()) {
+            let depth = path.as_ref().map_or(0, |path| path.parts().count());
+            levels.entry(depth).or_default().insert(path);
+        }
+        for level in levels.into_values().rev() {
+            let level: Vec<_> = level.into_iter().collect();
+            level.par_chunks(ITEMS_TOGETHER).try_for_each(|paths| {
+                let mut place = Lane::new(self);
+                for path in paths {
+                    match (work.metadata.get(path), work.touched.get(path)) {
+                        (Some(entry), _) => self.put_meta_of(&mut place, path.as_ref(), entry)?,
+                        (None, Some(mtime)) => self.put_time_of(path.as_ref(), *mtime)?,
+                        (None, None) => {}
+                    }
+                    reach(CrashPoint::ConvergeMetadata);
+                }
+                Ok::<(), SnapshotError>(())
+            })?;
         }
         self.put_flags(work)
     }

@@ -15,6 +15,7 @@ mod act;
 mod aside;
 mod compare;
 mod content;
+mod early;
 mod fresh;
 mod groups;
 mod metadata;
@@ -36,6 +37,7 @@ use super::annex::RootAnnex;
 use super::live::Listing;
 use super::record::Root;
 use super::source::Memory;
+use super::written::Proved;
 use crate::monitor::Problem;
 use crate::os::meta::{Inode, Stamp};
 use crate::tree::{Entry, Exclusions, TreePath};
@@ -213,6 +215,8 @@ pub struct ConvergeDone {
     pub counts: Counts,
     /// What could not be put back exactly, for want of a right or of a feature.
     pub losses: Vec<Problem>,
+    /// The files that were compared, byte by byte, after they were written where they are.
+    pub proved: Proved,
 }
 
 impl ConvergePlan {

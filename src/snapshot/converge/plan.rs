@@ -9,7 +9,7 @@ use super::{ConvergePlan, Counts, Request, Work};
 use crate::monitor::Monitor;
 use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
-use crate::snapshot::live::{Listing, Look};
+use crate::snapshot::live::{After, Listing, Look};
 use crate::snapshot::scan::{Keep, Workers};
 use crate::tree::read::Entries;
 use crate::tree::{Entry, Kind, Treatment, TreeError, TreePath};
@@ -40,7 +40,7 @@ pub fn plan(
         exclusions: request.exclusions,
         memory: request.memory,
         want: None,
-        seen: None,
+        after: After::Unknown,
     };
     let listing = look.list(&workers, monitor)?;
     differences(repository, request, listing)

@@ -8,15 +8,23 @@ use rayon::prelude::*;
 
 use super::act::{Act, Lane};
 use super::aside::{Aside, Spot};
-use super::content::{Filling, Groups, WriteError};
+use super::content::{Filling, Groups, Room, WriteError};
 use super::{Differences, Item};
 use crate::monitor::Counter;
 use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
 use crate::repository::{Extent, Frame, Place};
 use crate::snapshot::SnapshotError;
+use crate::snapshot::written::Written;
 use crate::tree::place::{self, Loss};
 use crate::tree::{Entry, Kind, TreePath};
+
+/// What comparing takes.
+pub(super) struct Comparing<'a> {
+    /// Where it is noted.
+    pub(super) written: &'a Written,
+    pub(super) room: &'a mut Room,
+}
 
 impl Act<'_> {
     /// Writes aside all that is to come, makes it durable, and reads it again.
@@ -88,27 +96,57 @@ impl Act<'_> {
         entry: &Entry,
         filling: &Filling<'_>,
     ) -> Result<bool, SnapshotError> {
+        if matches!(entry.kind, Kind::File { .. }) {
+            self.create_file(dir, name, path, entry, filling, None)?;
+            return Ok(true);
+        }
+        let made = place::create(dir, name, entry, |_| Ok(()));
+        let losses = made.map_err(self.at("write", Some(path)))?;
+        let is_made = !losses.contains(&Loss::Special);
+        self.note(Some(path), losses);
+        Ok(is_made)
+    }
+
+    /// Creates a file with all its metadata. With `comparing` its bytes are compared, and it is noted
+    /// if nothing of it was lost.
+    pub(super) fn create_file(
+        &self,
+        dir: &Dir,
+        name: &[u8],
+        path: &TreePath,
+        entry: &Entry,
+        filling: &Filling<'_>,
+        comparing: Option<Comparing<'_>>,
+    ) -> Result<(), SnapshotError> {
         let mut failure = None;
-        let made = place::create(dir, name, entry, |file| {
-            filling.write(file, Some(path), entry).map_err(|error| match error {
-                WriteError::Io(error) => error,
-                WriteError::Repository(error) => {
-                    failure = Some(error);
-                    io::Error::other("its content cannot be had")
+        let mut is_compared = false;
+        let (written, room) = comparing.map(|it| (it.written, it.room)).unzip();
+        let made = place::create_file(dir, name, entry, |file| {
+            match filling.write(file, Some(path), entry, room) {
+                Ok(compared) => {
+                    is_compared = compared;
+                    Ok(())
                 }
-            })
+                Err(WriteError::Io(error)) => Err(error),
+                Err(WriteError::Repository(error)) => {
+                    failure = Some(error);
+                    Err(io::Error::other("its content cannot be had"))
+                }
+            }
         });
         if let Some(error) = failure {
             return Err(error.into());
         }
-        let losses = made.map_err(self.at("write", Some(path)))?;
-        let is_made = !losses.contains(&Loss::Special);
+        let (stat, losses) = made.map_err(self.at("write", Some(path)))?;
+        if let Some(written) = written.filter(|_| is_compared && losses.is_empty()) {
+            written.note(entry, &stat);
+        }
         self.note(Some(path), losses);
         if let Kind::File { size, .. } = entry.kind {
             self.monitor.count(Counter::FilesWritten, 1);
             self.monitor.count(Counter::BytesWritten, size);
         }
-        Ok(is_made)
+        Ok(())
     }
 
     /// Further names: of what was just written, or of what is live and stays.

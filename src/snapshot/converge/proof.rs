@@ -1,17 +1,19 @@
 //! Looks at a tree again after it was converged: nothing may be left to do.
 //!
 //! What was touched is listed, looked at and, where stat tells of a change, read again; all else
-//! counts as the plan found it a moment before.
+//! counts as the plan found it a moment before. Where all is new, a file counts as what it was
+//! compared with right after it was written, if its inode and the time of its last change say that
+//! it has stayed so.
 
 use std::collections::BTreeSet;
 
 use super::plan::differences;
-use super::{ConvergePlan, Deletes, Request, Work};
+use super::{ConvergeDone, ConvergePlan, Deletes, Request, Work};
 use crate::monitor::{Monitor, News};
 use crate::repository::{ObjectId, Repository};
-use crate::snapshot::SnapshotError;
-use crate::snapshot::live::Look;
-use crate::snapshot::scan::{Keep, Workers};
+use crate::snapshot::live::{After, Listing, Look};
+use crate::snapshot::scan::{Keep, Made, Workers};
+use crate::snapshot::{SnapshotError, Trust};
 use crate::tree::TreePath;
 
 /// What the look showed.
@@ -23,12 +25,12 @@ pub enum Proof {
     Differs(String),
 }
 
-/// Looks whether the tree is what `plan` made it, and remembers it as what `snapshot` holds if it
+/// Looks whether the tree is what was planned and done, and remembers it as what `snapshot` holds if it
 /// is that and nothing else. `also` names directories in which somebody else had work to do.
 pub fn prove(
     repository: &Repository,
     request: &Request<'_>,
-    plan: &ConvergePlan,
+    (plan, done): (&ConvergePlan, &ConvergeDone),
     also: &[TreePath],
     snapshot: ObjectId,
     monitor: &dyn Monitor,
@@ -40,7 +42,12 @@ pub fn prove(
         exclusions: request.exclusions,
         memory: request.memory,
         want: None,
-        seen: plan.listing.as_ref().map(|listing| (listing, &touched)),
+        after: match &plan.listing {
+            Some(listing) => After::Touched(listing, &touched),
+            // All is read where all is to be read.
+            None if request.memory.trust == Trust::Never => After::Unknown,
+            None => After::Made(Made { root: &plan.wanted, files: &done.proved }),
+        },
     };
     let left = differences(repository, request, look.list(&workers, monitor)?)?;
     if let Some(problem) = left.problems.first() {
@@ -51,10 +58,12 @@ pub fn prove(
         return Ok(Proof::Differs(format!("{word} {path}")));
     }
     // What is kept beside the wanted is in no snapshot, and must not be remembered as if it were.
-    let is_whole = matches!(request.deletes, Deletes::All)
-        && request.include.is_none()
-        && left.kept.is_empty();
-    if let Some(listing) = left.listing.as_ref().filter(|_| is_whole)
+    let is_all_that_is_there = |listing: &Listing| {
+        let is_whole = request.include.is_none() && left.kept.is_empty();
+        matches!(request.deletes, Deletes::All) && is_whole
+            || listing.root.kind == request.wanted.entry.kind
+    };
+    if let Some(listing) = left.listing.as_ref().filter(|it| is_all_that_is_there(it))
         && let Err(error) = listing.remember(repository, request.memory, snapshot)
     {
         let what = format!("{} will be read again: {error}", request.path.display());

@@ -13,6 +13,21 @@ pub(super) fn is_same_thing(wanted: &Kind, live: &Kind) -> bool {
     }
 }
 
+/// Whether a live entry is the wanted one, down to all that no manifest holds of it: most are.
+pub(super) fn is_untouched(wanted: &Entry, (live, mark): &(Entry, Mark)) -> bool {
+    wanted == live
+        && wanted.link_group.is_none()
+        && match wanted.kind {
+            Kind::File { .. } | Kind::Symlink { .. } => true,
+            // What the manifest does not say of its time, the annex may.
+            Kind::Directory { .. } => {
+                wanted.meta.mtime != Mtime::default()
+                    && Mtime::from(mark.mtime) == wanted.meta.mtime
+            }
+            _ => false,
+        }
+}
+
 /// Whether it is a directory of any sort.
 pub(super) const fn is_directory(kind: &Kind) -> bool {
     matches!(kind, Kind::Directory { .. } | Kind::SkippedDirectory)

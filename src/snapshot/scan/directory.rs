@@ -1,6 +1,5 @@
 //! One directory, start to finish: opened, listed, every name looked at.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -77,7 +76,7 @@ impl Scan<'_, '_> {
             self.annex(|annex| annex.caches.extend(node.path.clone()));
             return self.release(Arc::clone(node));
         }
-        if let Some(known) = self.task.old.and_then(|old| old.recall(key_of(node))) {
+        if let Some(known) = self.known(node, before) {
             node.before.get_or_init(|| known);
         }
         let listed = Arc::new(Listed { node: Arc::clone(node), dir, names });
@@ -171,7 +170,7 @@ impl Scan<'_, '_> {
         if stat.links > 1 {
             return self.linked(scope, listed, slot, &stat, window);
         }
-        let before = self.before(node, name, window);
+        let before = self.read_before(node, name, &stat, window);
         let found = Found { dir, name, stat: &stat, before };
         if is_large(&stat) && found.unchanged().is_none() {
             let listed = Arc::clone(listed);
@@ -180,15 +179,6 @@ impl Scan<'_, '_> {
             return Ok(Look::Later);
         }
         self.take_inode(found, &|| Some(Self::path_of(node, name))).map(Look::Done)
-    }
-
-    /// Whether a directory need not be listed: nobody touched what is in it since it was.
-    fn is_settled(&self, path: &TreePath, (entry, mark): &(Entry, Mark), stat: &Stat) -> bool {
-        let is_touched = |touched: &BTreeSet<_>| touched.contains(&Some(path.clone()));
-        self.task.touched.is_some_and(|touched| !is_touched(touched))
-            && matches!(entry.kind, Kind::Directory { .. })
-            && !mark.is_racy
-            && mark.fits(entry, stat)
     }
 
     /// A large file, as a piece of work of its own.
@@ -211,7 +201,7 @@ impl Scan<'_, '_> {
         window: &mut Window,
     ) -> Result<Slot, SnapshotError> {
         let (node, name) = (&listed.node, listed.names.get(slot));
-        let before = self.before(node, name, window);
+        let before = self.read_before(node, name, stat, window);
         let found = Found { dir: &listed.dir, name, stat, before };
         self.take_inode(found, &|| Some(Self::path_of(node, name)))
     }

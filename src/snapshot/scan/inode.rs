@@ -25,7 +25,7 @@ pub(super) struct Found<'a> {
     pub(super) name: &'a [u8],
     pub(super) stat: &'a Stat,
     /// What it was when it was last read.
-    pub(super) before: Option<(&'a Entry, &'a Mark)>,
+    pub(super) before: Option<(&'a Entry, Mark)>,
 }
 
 impl Found<'_> {

@@ -10,6 +10,7 @@
 //! ```
 //! Nothing recurses on the stack, and no directory stays open while others are worked on.
 
+mod before;
 mod directory;
 mod guarded;
 mod inode;
@@ -36,6 +37,7 @@ pub(super) use self::workers::{Keep, Workers};
 use super::SnapshotError;
 use super::annex::RootAnnex;
 use super::record::Counts;
+use super::written::Proved;
 use crate::monitor::{Counter, Monitor, Problem};
 use crate::os::beneath::Dir;
 use crate::os::clock;
@@ -65,6 +67,15 @@ pub(super) struct Task<'a> {
     /// counts as it is there, if stat says the same of the directory itself. `None`: all are
     /// looked at.
     pub(super) touched: Option<&'a BTreeSet<Option<TreePath>>>,
+    /// What was made here a moment ago, instead of `old`.
+    pub(super) made: Option<Made<'a>>,
+}
+
+/// A tree that was made, and which of its files were compared byte by byte since.
+#[derive(Clone, Copy)]
+pub(super) struct Made<'a> {
+    pub(super) root: &'a Entry,
+    pub(super) files: &'a Proved,
 }
 
 /// What was found.
@@ -258,7 +269,7 @@ impl<'w> Scan<'_, 'w> {
         let stat = self.root.stat(name).map_err(TreeError::io("look at", self.task.path))?;
         let before = self.task.old.and_then(|old| old.block(ROOT_KEY));
         let before =
-            before.as_ref().and_then(|block| Some((block.entries.first()?, block.marks.first()?)));
+            before.as_ref().and_then(|block| Some((block.entries.first()?, *block.marks.first()?)));
         let found = Found { dir: &self.root, name, stat: &stat, before };
         let slot = self.take_inode(found, &|| None)?;
         *self.whole.lock().expect("no holder of this lock panics") = slot;

@@ -1,0 +1,58 @@
+//! What is known of a directory and its names before they are looked at.
+
+use std::collections::BTreeSet;
+
+use super::directory::key_of;
+use super::node::Node;
+use super::slots::Window;
+use super::{Made, Scan};
+use crate::os::meta::Stat;
+use crate::tree::read::read_narrow;
+use crate::tree::statcache::{Block, Mark, Recalled};
+use crate::tree::{Entry, Kind, TreePath};
+
+impl Scan<'_, '_> {
+    /// What is known of a directory; `before` is its own entry.
+    pub(super) fn known(&self, node: &Node, before: Option<&(Entry, Mark)>) -> Option<Recalled> {
+        let Some(made) = &self.task.made else { return self.task.old?.recall(key_of(node)) };
+        let own = if node.path.is_none() { made.root } else { &before?.0 };
+        let Kind::Directory { object } = own.kind else { return None };
+        // What cannot be read, or is too wide to be held, is not known: its files are read instead.
+        let entries = read_narrow(self.repository(), &object).ok()??;
+        let marks = vec![Mark::nothing(); entries.len()];
+        Some(Recalled::Whole(Block { object, entries, marks }))
+    }
+
+    /// What `name`, which is no directory, was when it was read, and what stat said of it.
+    pub(super) fn read_before<'x>(
+        &self,
+        node: &'x Node,
+        name: &[u8],
+        stat: &Stat,
+        window: &'x mut Window,
+    ) -> Option<(&'x Entry, Mark)> {
+        let (entry, mark) = self.before(node, name, window)?;
+        match self.task.made {
+            None => Some((entry, *mark)),
+            Some(Made { files, .. }) if files.holds(entry, stat) => {
+                let (mtime, ctime, inode, links) = (stat.mtime, stat.ctime, stat.inode, stat.links);
+                Some((entry, Mark { mtime, ctime, inode, links, is_racy: false }))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Whether a directory need not be listed: nobody touched what is in it since it was.
+    pub(super) fn is_settled(
+        &self,
+        path: &TreePath,
+        (entry, mark): &(Entry, Mark),
+        stat: &Stat,
+    ) -> bool {
+        let is_touched = |touched: &BTreeSet<_>| touched.contains(&Some(path.clone()));
+        self.task.touched.is_some_and(|touched| !is_touched(touched))
+            && matches!(entry.kind, Kind::Directory { .. })
+            && !mark.is_racy
+            && mark.fits(entry, stat)
+    }
+}
