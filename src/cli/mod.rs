@@ -67,6 +67,7 @@ use clap::FromArgMatches;
 
 use crate::app::sql_files;
 use crate::os::crash;
+use crate::os::limits;
 use crate::os::process;
 use crate::upgrade::Signals;
 
@@ -138,6 +139,16 @@ fn heard(cx: &Context<'_>, exit: Exit) -> Result<Exit, Failure> {
     Err(failure.because(error.to_string()).ending(worst))
 }
 
+/// More than any work has at once, beside those that all share.
+const THREADS_BESIDES: usize = 24;
+
+/// Threads cannot be had.
+fn no_threads(why: &str) -> Failure {
+    Failure::new(failure::Code::E0601, "cannot start as many threads as this needs")
+        .because(why)
+        .tip("the limits of this user, service or container are too low (ulimit -u, TasksMax)")
+}
+
 fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
     if let Some(ordered) = cx.environment.crash()? {
         crash::arm(ordered);
@@ -153,6 +164,7 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     };
     cx.out.speak_as(verb.name());
+    limits::threads(THREADS_BESIDES).map_err(|error| no_threads(&error.to_string()))?;
     signals::listen(cx.out, &SIGNALS);
     if verb.only_looks() {
         transaction::remind(cx);

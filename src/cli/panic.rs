@@ -7,7 +7,7 @@ use crate::os::{clock, file};
 
 use super::context::Context;
 use super::failure::{Code, Exit, Failure};
-use super::render;
+use super::{no_threads, render};
 
 /// Runs `work`; a panic in it becomes a failure like any other.
 pub(super) fn caught(
@@ -23,7 +23,18 @@ pub(super) fn caught(
     }));
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     let told = told.lock().map(|told| told.join("\n")).unwrap_or_default();
-    result.unwrap_or_else(|_| Err(apology(cx, &told)))
+    result.unwrap_or_else(|_| Err(of_threads(&told).map_or_else(|| apology(cx, &told), no_threads)))
+}
+
+/// The words of a panic that only says that the system refused a thread. The standard library and
+/// rayon panic then; that the limits are wide enough was seen at the start, so it is rare.
+fn of_threads(told: &str) -> Option<&str> {
+    let words = ["failed to spawn thread", "ThreadPoolBuildError"];
+    words.iter().find_map(|words| first(told).find(words)).map(|at| &first(told)[at..])
+}
+
+fn first(told: &str) -> &str {
+    told.lines().next().unwrap_or_default()
 }
 
 fn describe(info: &PanicHookInfo<'_>) -> String {
@@ -51,8 +62,7 @@ fn apology(cx: &Context<'_>, told: &str) -> Failure {
         .into_iter()
         .find(|dir| file::replace(dir, &name, report.as_bytes(), 0o600).is_ok())
         .map(|dir| dir.join(&name));
-    let first = told.lines().next().unwrap_or_default();
-    let failure = Failure::new(Code::E0901, "sorry, this is a bug in snap").because(first);
+    let failure = Failure::new(Code::E0901, "sorry, this is a bug in snap").because(first(told));
     match kept {
         Some(path) => failure.tip(format!("the report, without secrets: {}", path.display())),
         None => failure,
@@ -61,7 +71,16 @@ fn apology(cx: &Context<'_>, told: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::redacted;
+    use super::{of_threads, redacted};
+
+    #[test]
+    fn a_thread_that_the_system_refuses_is_no_bug() {
+        let words =
+            "panicked at thread/functions.rs:131:29: failed to spawn thread: Os { code: 11 }";
+        assert!(of_threads(words).is_some_and(|words| words.starts_with("failed")));
+        let other = "panicked at x.rs:1:1: index out of bounds\nfailed to spawn thread";
+        assert_eq!(of_threads(other), None);
+    }
 
     #[test]
     fn a_report_holds_no_secret() {

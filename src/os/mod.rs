@@ -10,6 +10,7 @@ pub mod clock;
 pub mod crash;
 pub mod file;
 pub mod host;
+pub mod limits;
 pub mod lock;
 pub mod meta;
 pub mod names;

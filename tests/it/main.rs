@@ -10,6 +10,7 @@
 )]
 
 mod arena;
+mod cgroup;
 mod memory;
 mod nasty;
 mod oracle;
@@ -50,6 +51,7 @@ mod oracle_sees;
 mod passbolt_upgrade;
 mod plan;
 mod power_cut;
+mod racer;
 mod readme;
 mod real_trees;
 mod recover_all;
@@ -58,6 +60,7 @@ mod refusals;
 mod releases;
 mod repairing;
 mod retention;
+mod scarce;
 mod secrets;
 mod server_dies;
 mod stand_ins;

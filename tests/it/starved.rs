@@ -19,17 +19,17 @@ fn skipped() -> bool {
     !is_root()
 }
 
-#[test]
-fn a_disk_that_is_full_under_the_journal_hinders_neither_rollback_nor_recovery() {
-    if skipped() {
-        return;
-    }
+/// Fills a disk in the middle of a migration, then stops the upgrade in either way: all is put back.
+/// `then` looks at what came of it.
+fn put_back_on_a_full_disk(
+    stage: impl Fn() -> (World, Notes, Small),
+    then: impl Fn(&World, &Small),
+) {
     for kills in [false, true] {
-        let (world, site) = World::with_notes();
-        let state = Small::mount(world.path("state"), "size=24m,mode=700");
+        let (world, site, disk) = stage();
         let before = site.fingerprint();
         let running = in_migration(&world, &site);
-        state.fill();
+        disk.fill();
         if kills {
             running.signal(9);
             running.end().killed();
@@ -40,10 +40,25 @@ fn a_disk_that_is_full_under_the_journal_hinders_neither_rollback_nor_recovery()
         }
         unchanged(&site, &before, "put back");
         assert_eq!(leftovers(&site), [""; 0]);
+        then(&world, &disk);
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_under_the_journal_hinders_neither_rollback_nor_recovery() {
+    if skipped() {
+        return;
+    }
+    let stage = || {
+        let (world, site) = World::with_notes();
+        let state = Small::mount(world.path("state"), "size=24m,mode=700");
+        (world, site, state)
+    };
+    put_back_on_a_full_disk(stage, |world, state| {
         world.snap(["history"]).ok().says("T1");
         state.free();
         world.snap(upgrade("1.3.2")).ok();
-    }
+    });
 }
 
 #[test]
@@ -51,25 +66,14 @@ fn a_disk_that_is_full_under_the_database_hinders_neither_rollback_nor_recovery(
     if skipped() {
         return;
     }
-    for kills in [false, true] {
+    let stage = || {
         let world = World::new();
         let small = Small::mount(world.path("small"), "size=16m,mode=755");
         let site = Notes::install(&world.path("small"));
         world.register("notes", "sql-files", &site.root, "");
-        let before = site.fingerprint();
-        let running = in_migration(&world, &site);
-        small.fill();
-        if kills {
-            running.signal(9);
-            running.end().killed();
-            world.snap(["recover"]).ok();
-        } else {
-            running.signal(2);
-            running.end().exits(130);
-        }
-        unchanged(&site, &before, "put back");
-        assert_eq!(leftovers(&site), [""; 0]);
-    }
+        (world, site, small)
+    };
+    put_back_on_a_full_disk(stage, |_, _| {});
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::app::App;
 use crate::database::{Address, Consistency, Database, DatabaseError};
-use crate::os::{meta, volume};
+use crate::os::{limits, meta, volume};
 use crate::snapshot::{self, Source};
 
 use super::super::context::Context;
@@ -44,6 +44,7 @@ pub(super) fn look(
     }
     place.refusals.extend(storage(ctx));
     place.refusals.extend(unwritable(ctx));
+    place.refusals.extend(few_files());
     for source in &covered.sources {
         place.refusals.extend(nested(ctx, app, source, neighbours));
         let extent = extent(source);
@@ -142,6 +143,18 @@ fn unwritable(ctx: &Context<'_>) -> Option<Refusal> {
     let error = volume::may_write(existing).err()?;
     let what = format!("the state directory {} cannot be written: {error}", dir.display());
     Some(refusal(RefusalKind::Storage, what))
+}
+
+/// How many files a process must be allowed to have open: the way back opens what no step before it
+/// had to.
+const OPEN_FILES: u64 = 256;
+
+/// The way back must not fail for want of descriptors.
+fn few_files() -> Option<Refusal> {
+    let allowed = limits::open_files().filter(|allowed| *allowed < OPEN_FILES)?;
+    let what =
+        format!("only {allowed} files may be open at once (ulimit -n): {OPEN_FILES} are needed");
+    Some(refusal(RefusalKind::Preflight, what))
 }
 
 /// What a rollback would overwrite must not hold what the rollback needs.
