@@ -229,10 +229,17 @@ fn whatever_a_power_cut_leaves_of_a_restore_the_next_one_ends_it() {
         back.extend(args!["--confirm", "/"]);
         back
     };
-    let recorded = rig.record(&mut [&mut |world| _ = world.snap(back()).ok()]);
-    rig.judge("restore", &recorded, 20, |world, told, when| {
-        if told == 1 {
+    let fresh = rig.world.path("fresh");
+    let restored = fresh.join(source.strip_prefix("/").expect("absolute"));
+    let recorded = rig.record(&mut [&mut |world| _ = world.snap(back()).ok(), &mut |world| {
+        _ = world.snap(args!["restore", "latest", "--target", fresh]).ok();
+    }]);
+    rig.judge("restore", &recorded, 24, |world, told, when| {
+        if told >= 1 {
             same(&wanted, &tree(&source, Skip::default()).0, when);
+        }
+        if told >= 2 {
+            same(&wanted, &tree(&restored, Skip::default()).0, when);
         }
         succeeds(world, back(), when);
         same(&wanted, &tree(&source, Skip::default()).0, &format!("{when}, then restored"));
