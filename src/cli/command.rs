@@ -71,10 +71,10 @@ pub(super) struct Global {
     /// Only warnings, errors and the verdict
     #[arg(short = 'q', long, global = true, conflicts_with = "verbose", hide_short_help = true)]
     pub(super) quiet: bool,
-    /// A line a file
+    /// A line for each file
     #[arg(short = 'v', long, global = true, action = ArgAction::Count, hide_short_help = true)]
     pub(super) verbose: u8,
-    /// Colour
+    /// When to colour
     #[arg(long, value_name = "WHEN", value_parser = ["auto", "always", "never"], global = true, hide_short_help = true)]
     pub(super) color: Option<String>,
     /// No colour
@@ -134,7 +134,7 @@ pub(super) enum Verb {
     Check(check::Args),
     /// What snapshots hold, what that costs, and what nobody needs
     Stats(stats::Args),
-    /// Make something whole again from what is there
+    /// Make something whole again from what is there; only said, without --yes
     Repair {
         /// What to mend.
         #[command(subcommand)]
@@ -148,11 +148,11 @@ pub(super) enum Verb {
     },
     /// What an upgrade would do; it changes nothing
     Plan(plan::Args),
-    /// Carry it out, and undo it if anything fails
+    /// Bring an application to another release; undo it if anything fails
     Upgrade(upgrade::Args),
     /// Take a finished transaction back
     Rollback(rollback::Args),
-    /// Settle what was cut off
+    /// Settle transactions that were cut off
     Recover(recover::Args),
     /// What was done to the applications of this machine
     #[command(alias = "log")]

@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// A name, or with a slash a path; *, ?, [a-z], and ** for any depth
     #[arg(value_name = "PATTERN", required = true)]
     patterns: Vec<String>,
-    /// In upper or lower case
+    /// Upper and lower case are the same
     #[arg(short = 'i', long, help_heading = "What")]
     ignore_case: bool,
     /// Files of at least SIZE: 500K, 10M, 2G

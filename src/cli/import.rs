@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// A word to find it by; may be given again
     #[arg(long, value_name = "TEXT", help_heading = "What")]
     tag: Vec<String>,
-    /// A line about it
+    /// A line to remember it by
     #[arg(long, value_name = "TEXT", help_heading = "What")]
     note: Option<String>,
 }

@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Write a second key to FILE, to be kept away from this machine
     #[arg(long, value_name = "FILE", help_heading = "Safety")]
     export_key: Option<PathBuf>,
-    /// No way back if this machine is lost
+    /// Ask for no passphrase: the key of this machine alone opens it, and is lost with it
     #[arg(long, help_heading = "Safety", conflicts_with = "export_key")]
     no_recovery: bool,
     /// Name and cut data as REPO does, so that what is in both is equal piece by piece

@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// Only the newest N
     #[arg(long, value_name = "N", help_heading = "What")]
     latest: Option<usize>,
-    /// Also those that transactions keep (safety) and releases
+    /// Of this class: safety is what transactions keep, release what they install
     #[arg(long, value_name = "CLASS", default_value = "user", help_heading = "What",
           value_parser = ["user", "safety", "release", "all"])]
     class: String,

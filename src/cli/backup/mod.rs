@@ -69,7 +69,7 @@ pub(in crate::cli) struct Args {
     /// auto, off, or how hard from 1 to 19
     #[arg(long, value_name = "LEVEL", value_parser = compression, help_heading = "What")]
     compression: Option<Compression>,
-    /// A word to find it by
+    /// A word to find it by; may be given again
     #[arg(long, value_name = "TEXT", help_heading = "Output")]
     tag: Vec<String>,
     /// A line to remember it by

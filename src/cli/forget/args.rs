@@ -15,19 +15,19 @@ pub(in crate::cli) struct Args {
     /// Keep the last N
     #[arg(short = 'l', long, value_name = "N", value_parser = count, help_heading = "Keep")]
     keep_last: Option<Count>,
-    /// Keep one of each hour, the newest N
+    /// Keep one of each hour, N of them
     #[arg(short = 'H', long, value_name = "N", value_parser = count, help_heading = "Keep")]
     keep_hourly: Option<Count>,
-    /// Keep one of each day
+    /// Keep one of each day, N of them
     #[arg(short = 'd', long, value_name = "N", value_parser = count, help_heading = "Keep")]
     keep_daily: Option<Count>,
-    /// Keep one of each week
+    /// Keep one of each week, N of them
     #[arg(short = 'w', long, value_name = "N", value_parser = count, help_heading = "Keep")]
     keep_weekly: Option<Count>,
-    /// Keep one of each month
+    /// Keep one of each month, N of them
     #[arg(short = 'm', long, value_name = "N", value_parser = count, help_heading = "Keep")]
     keep_monthly: Option<Count>,
-    /// Keep one of each year
+    /// Keep one of each year, N of them
     #[arg(long, value_name = "N", value_parser = count, help_heading = "Keep")]
     keep_yearly: Option<Count>,
     /// Keep all this young, counted back from the newest: 1y5m7d2h

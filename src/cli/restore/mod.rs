@@ -73,7 +73,7 @@ pub(super) struct Args {
     /// Only this database
     #[arg(long, value_name = "NAME", help_heading = "What", requires = "into")]
     db: Option<String>,
-    /// Load it into another one: sqlite:///PATH or mysql://USER@HOST/SCHEMA
+    /// Load the database of --db into this one: sqlite:///PATH or mysql://USER@HOST/SCHEMA
     #[arg(long, value_name = "URL", help_heading = "Where", requires = "db")]
     into: Option<String>,
     /// The target may hold something; what differs is replaced
