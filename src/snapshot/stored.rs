@@ -1,15 +1,18 @@
-//! The stored form of a snapshot record: CBOR maps with small integer keys in ascending order.
-//!
-//! Kept apart from the working type: a number given here to a field is never given to another, and
-//! a field that an older version does not know is skipped by it.
+//! The stored form of a snapshot record: CBOR maps with small integer keys in ascending order, kept
+//! apart from the working type.
+
+mod shape;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
 
+use self::shape::{
+    Id, StoredApp, StoredAttachment, StoredContent, StoredCounts, StoredDatabase,
+    StoredDatabaseFile, StoredProblem, StoredRoot, StoredRules, StoredSnapshot,
+};
 use super::record::{AppMark, BadRecord, Class, Counts, DatabaseMark, Root, Snapshot};
 use crate::database::DatabaseKind;
 use crate::monitor::Problem;
@@ -19,176 +22,6 @@ use crate::tree::manifest;
 use crate::tree::{Content, ExclusionRules, TreePath};
 
 const LAYOUT: u32 = 1;
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredSnapshot {
-    #[n(0)]
-    layout: u32,
-    #[n(1)]
-    time_ns: i64,
-    #[n(2)]
-    host: String,
-    #[n(3)]
-    class: u8,
-    #[n(4)]
-    source: String,
-    #[n(5)]
-    sequence: u64,
-    #[n(6)]
-    parent: Option<Id>,
-    #[n(7)]
-    app: Option<StoredApp>,
-    #[n(8)]
-    roots: Vec<StoredRoot>,
-    #[n(9)]
-    files_digest: Id,
-    #[n(10)]
-    annex: Option<StoredContent>,
-    #[n(11)]
-    databases: Vec<StoredDatabase>,
-    #[n(12)]
-    attachments: Vec<StoredAttachment>,
-    #[n(13)]
-    counts: StoredCounts,
-    #[n(14)]
-    problems: Vec<StoredProblem>,
-    #[n(15)]
-    tags: Vec<String>,
-    #[n(16)]
-    note: Option<String>,
-    #[n(17)]
-    program: String,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(transparent)]
-struct Id(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]);
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredApp {
-    #[n(0)]
-    name: String,
-    #[n(1)]
-    version: String,
-    #[n(2)]
-    profile: String,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredRoot {
-    #[n(0)]
-    label: String,
-    #[n(1)]
-    path: ByteVec,
-    /// A directory object with this one entry.
-    #[n(2)]
-    entry: ByteVec,
-    #[n(3)]
-    rules: StoredRules,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredRules {
-    #[n(0)]
-    skip_content: Vec<String>,
-    #[n(1)]
-    guarded: Vec<String>,
-    #[n(2)]
-    databases: Vec<StoredDatabaseFile>,
-    #[n(3)]
-    exclude: Vec<String>,
-    #[n(4)]
-    iexclude: Vec<String>,
-    #[n(5)]
-    exclude_caches: bool,
-    #[n(6)]
-    larger_than: Option<u64>,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredDatabaseFile {
-    #[n(0)]
-    path: ByteVec,
-    #[n(1)]
-    name: String,
-}
-
-/// Nothing is stored for no bytes.
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredContent {
-    #[n(0)]
-    is_list: bool,
-    #[n(1)]
-    id: Id,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredDatabase {
-    #[n(0)]
-    name: String,
-    #[n(1)]
-    kind: u8,
-    #[n(2)]
-    state: Id,
-    #[n(3)]
-    fingerprint: Id,
-    #[n(4)]
-    identity: String,
-    #[n(5)]
-    address: String,
-    #[n(6)]
-    rows: u64,
-    #[n(7)]
-    bytes: u64,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredAttachment {
-    #[n(0)]
-    name: String,
-    #[n(1)]
-    content: Option<StoredContent>,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredCounts {
-    #[n(0)]
-    files: u64,
-    #[n(1)]
-    directories: u64,
-    #[n(2)]
-    others: u64,
-    #[n(3)]
-    bytes: u64,
-    #[n(4)]
-    files_read: u64,
-    #[n(5)]
-    bytes_read: u64,
-    #[n(6)]
-    files_unchanged: u64,
-    #[n(7)]
-    problems: u64,
-    #[n(8)]
-    took_ms: u64,
-}
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct StoredProblem {
-    #[n(0)]
-    path: ByteVec,
-    #[n(1)]
-    what: String,
-}
 
 pub(super) fn encode(snapshot: &Snapshot) -> Vec<u8> {
     let stored = StoredSnapshot {
