@@ -5,16 +5,19 @@
 //! SQLite databases as files where they lay
 //! .snap-export/NAME.sql: other databases, as scripts
 //! ```
-//! POSIX headers, with PAX records for whatever they cannot hold: long names, nanoseconds, times
-//! before 1970, large numbers, extended attributes. The same snapshot gives the same bytes.
+//! POSIX headers, with PAX records for whatever they cannot hold. The same snapshot gives the same
+//! bytes.
+
+mod header;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use tar::{Builder, EntryType, Header};
+use tar::{Builder, EntryType};
 
+use self::header::{Head, Item};
 use super::SnapshotError;
 use super::annex::{Annex, RootAnnex};
 use super::record::{DatabaseMark, Root, Snapshot};
@@ -83,17 +86,6 @@ struct Work<'a, 'o> {
     /// Databases that lay in a root.
     written: BTreeSet<String>,
     monitor: &'a dyn Monitor,
-}
-
-/// One entry of the archive.
-struct Item<'e> {
-    path: Vec<u8>,
-    meta: &'e Meta,
-    mtime: Mtime,
-    kind: EntryType,
-    size: u64,
-    link: Option<Vec<u8>>,
-    device: Option<u64>,
 }
 
 impl Work<'_, '_> {
@@ -223,67 +215,16 @@ impl Work<'_, '_> {
 
     /// Writes the header of an entry, PAX records before it.
     fn head(&mut self, item: &Item<'_>) -> Result<(), SnapshotError> {
-        let mut header = Header::new_ustar();
-        let mut pax: Vec<(String, Vec<u8>)> = Vec::new();
-        header.set_entry_type(item.kind);
-        header.set_mode(item.meta.mode & 0o7777);
-        for (key, id) in [("uid", item.meta.uid), ("gid", item.meta.gid)] {
-            // Seven octal digits.
-            let fits = if id < 1 << 21 { u64::from(id) } else { 0 };
-            if key == "uid" {
-                header.set_uid(fits);
-            } else {
-                header.set_gid(fits);
-            }
-            if fits != u64::from(id) {
-                pax.push((key.to_owned(), id.to_string().into_bytes()));
-            }
+        let Head { header, pax, nameless } = item.head(self.annex).map_err(unwritten)?;
+        for _ in 0..nameless {
+            self.leave_out(&item.path, "an attribute whose name is no text");
         }
-        header.set_size(item.size);
-        header.set_mtime(u64::try_from(item.mtime.secs).unwrap_or(0));
-        if item.mtime.nanos != 0 || item.mtime.secs < 0 {
-            pax.push(("mtime".to_owned(), decimal(item.mtime).into_bytes()));
-        }
-        let raw = header.as_mut_bytes();
-        if !put(&mut raw[..100], &item.path) {
-            pax.push(("path".to_owned(), item.path.clone()));
-        }
-        if let Some(link) = &item.link
-            && !put(&mut raw[157..257], link)
-        {
-            pax.push(("linkpath".to_owned(), link.clone()));
-        }
-        if let Some(device) = item.device {
-            let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-            header.set_device_major(major).map_err(unwritten)?;
-            header.set_device_minor(minor).map_err(unwritten)?;
-        }
-        self.names(&mut header, item.meta);
-        for xattr in &item.meta.xattrs {
-            match std::str::from_utf8(&xattr.name).ok().filter(|name| !name.contains('=')) {
-                Some(name) => pax.push((format!("SCHILY.xattr.{name}"), xattr.value.to_vec())),
-                None => self.leave_out(&item.path, "an attribute whose name is no text"),
-            }
-        }
-        header.set_cksum();
-        pax.sort();
         let records = pax.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
         self.tar.append_pax_extensions(records).map_err(unwritten)?;
         self.done.entries += 1;
         self.done.bytes += item.size;
         self.monitor.count(Counter::Entries, 1);
         self.tar.get_mut().write_all(header.as_bytes()).map_err(unwritten)
-    }
-
-    /// Names of owners, as far as they are known and fit; the numbers are there whatever they are.
-    fn names(&self, header: &mut Header, meta: &Meta) {
-        let fits = |name: &&String| name.len() < 32 && name.is_ascii();
-        if let Some(user) = self.annex.users.get(&meta.uid).filter(fits) {
-            let _ = header.set_username(user);
-        }
-        if let Some(group) = self.annex.groups.get(&meta.gid).filter(fits) {
-            let _ = header.set_groupname(group);
-        }
     }
 
     /// Writes the bytes of a file; a hole at its end is written too.
@@ -331,24 +272,6 @@ fn file_name(name: &str) -> String {
     name.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect()
 }
 
-/// Puts bytes into a field; whether all of them fit. What is cut is said by a PAX record.
-fn put(field: &mut [u8], bytes: &[u8]) -> bool {
-    let fits = bytes.len() <= field.len();
-    let length = bytes.len().min(field.len());
-    field[..length].copy_from_slice(&bytes[..length]);
-    fits
-}
-
-/// A time as PAX spells it: a decimal number of seconds.
-fn decimal(time: Mtime) -> String {
-    let nanos = i128::from(time.secs) * 1_000_000_000 + i128::from(time.nanos);
-    let sign = if nanos < 0 { "-" } else { "" };
-    let nanos = nanos.unsigned_abs();
-    let (whole, part) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-    let text = format!("{sign}{whole}.{part:09}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
 /// Counts what passes.
 struct Counted<'a> {
     out: &'a mut dyn Write,
@@ -378,22 +301,5 @@ impl Write for Counted<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_decimal_numbers_on_both_sides_of_1970() {
-        let time = |secs, nanos| decimal(Mtime { secs, nanos });
-        assert_eq!(time(5, 0), "5");
-        assert_eq!(time(5, 250_000_000), "5.25");
-        assert_eq!(time(5, 1), "5.000000001");
-        assert_eq!(time(-5, 250_000_000), "-4.75");
-        assert_eq!(time(-1, 250_000_000), "-0.75");
-        assert_eq!(time(-10, 0), "-10");
-        assert_eq!(time(0, 0), "0");
     }
 }
