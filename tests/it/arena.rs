@@ -133,17 +133,7 @@ CREATE VIEW present_admins AS SELECT * FROM present WHERE role_id = 'r-admin';
         write(site.root.join("lib"), "a file where a directory was");
         write(site.root.join("public/intruder.php"), "<?php // intruder");
         write(site.root.join("VERSION"), "1.1.0-edited\n");
-        let restore = args![
-            "restore",
-            "latest",
-            "--app",
-            "notes",
-            "--in-place",
-            "--delete",
-            "--yes",
-            "--confirm",
-            "notes"
-        ];
+        let restore = notes_upgrade::back_in_place();
         Self::of(world, Installed::Notes(site), restore, None)
     }
 

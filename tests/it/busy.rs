@@ -1,6 +1,6 @@
 //! Two at once, interruptions, and children that outlive their parent.
 
-use crate::notes_upgrade::unchanged;
+use crate::notes_upgrade::{unchanged, upgrade, upgrade_to};
 use crate::run::{Running, args, until};
 use crate::site::Notes;
 use crate::site::notes::release;
@@ -20,7 +20,7 @@ INSERT INTO notes (title, changed) SELECT 'never', '' FROM n WHERE i < 0;
 ",
         );
     }
-    args!["upgrade", "--app", "notes", "--from-dir", staged, "--base", release("1.1.0"), "--yes"]
+    upgrade_to(&staged)
 }
 
 /// Starts the endless upgrade and waits until its migration has begun to change rows.
@@ -112,18 +112,7 @@ fn while_a_transaction_is_open_whatever_changes_the_application_is_refused() {
     world.snap(["recover"]).ok();
     unchanged(&site, &before, "recovered");
     world.snap(["recover"]).ok();
-    world
-        .snap(args![
-            "upgrade",
-            "--app",
-            "notes",
-            "--from-dir",
-            release("1.3.2"),
-            "--base",
-            release("1.1.0"),
-            "--yes"
-        ])
-        .ok();
+    world.snap(upgrade("1.3.2")).ok();
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::notes_upgrade::{back_in_place, unchanged};
 use crate::oracle::{same, sqlite};
 use crate::run::{args, tool};
 use crate::server::Server;
@@ -110,20 +111,8 @@ fn a_sqlite_file_inside_a_root_belongs_to_its_database_and_not_to_the_tree() {
     let listed = world.snap(["ls", "latest", "-R"]).ok();
     assert!(!listed.stdout.contains("notes.db-wal"), "{listed}");
     site.ask("DELETE FROM notes; DROP VIEW tag_counts");
-    world
-        .snap([
-            "restore",
-            "latest",
-            "--app",
-            "notes",
-            "--in-place",
-            "--delete",
-            "--yes",
-            "--confirm",
-            "notes",
-        ])
-        .ok();
-    crate::notes_upgrade::unchanged(&site, &before, "restored");
+    world.snap(back_in_place()).ok();
+    unchanged(&site, &before, "restored");
 }
 
 /// Every common type, engine and object of a schema.

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::is_root;
-use crate::notes_upgrade::{unchanged, upgrade};
+use crate::notes_upgrade::{unchanged, upgrade, upgrade_to};
 use crate::run::{args, tool, until};
 use crate::site::Notes;
 use crate::site::notes::release;
@@ -91,18 +91,7 @@ fn exit_14_no_space_for_what_will_be_written() {
         copy(release("1.3.2"), &large);
         write(large.join("public/large.bin"), crate::nasty::noise(8_000_000, 5));
         let before = site.fingerprint();
-        world
-            .snap(args![
-                "upgrade",
-                "--app",
-                "notes",
-                "--from-dir",
-                large,
-                "--base",
-                release("1.1.0"),
-                "--yes"
-            ])
-            .exits(14);
+        world.snap(upgrade_to(&large)).exits(14);
         unchanged(&site, &before, "refused");
     }));
     tool("umount", &[&"-l", &small]);
@@ -190,16 +179,7 @@ fn exit_28_a_question_without_an_answer() {
         "-- ask: Shall all notes be thrown away?",
     );
     let before = site.fingerprint();
-    let go = args![
-        "upgrade",
-        "--app",
-        "notes",
-        "--from-dir",
-        asking,
-        "--base",
-        release("1.1.0"),
-        "--yes"
-    ];
+    let go = upgrade_to(&asking);
     let run = world.snap(&go);
     // Foretold where it can be, put back where it could not.
     assert!([20, 28].contains(&run.code()), "{run}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::nasty;
-use crate::notes_upgrade::unchanged;
+use crate::notes_upgrade::{back_in_place, unchanged};
 use crate::oracle::{Skip, same, tree};
 use crate::run::{args, tool, until};
 use crate::site::Notes;
@@ -165,17 +165,7 @@ fn a_restore_in_place_puts_everything_below_an_application_back() {
     damage(&uploads);
     write(site.root.join("lib/notes.php"), "<?php // intruder");
     let damaged = site.fingerprint();
-    let restore = args![
-        "restore",
-        "latest",
-        "--app",
-        "notes",
-        "--in-place",
-        "--delete",
-        "--yes",
-        "--confirm",
-        "notes"
-    ];
+    let restore = back_in_place();
     world.snap(restore.iter().cloned().chain(args!["--dry-run"])).ok();
     unchanged(&site, &damaged, "a dry run changes nothing");
     world.snap(restore).ok();

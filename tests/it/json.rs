@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::notes_upgrade::upgrade;
 use crate::run::{Run, args};
 use crate::site::notes::release;
 use crate::stage::write;
@@ -87,18 +88,7 @@ fn a_rolled_back_upgrade_tells_its_proof_in_the_stream() {
 fn every_listing_is_json_too() {
     let (world, _site) = World::with_notes();
     world.snap(["backup", "--app", "notes"]).ok();
-    world
-        .snap(args![
-            "upgrade",
-            "--app",
-            "notes",
-            "--from-dir",
-            release("1.3.2"),
-            "--base",
-            release("1.1.0"),
-            "--yes"
-        ])
-        .ok();
+    world.snap(upgrade("1.3.2")).ok();
     for listing in [
         args!["snapshots", "--json"],
         args!["ls", "latest", "--json"],

@@ -1,7 +1,9 @@
 //! Upgrades of an application on SQLite, seen from outside.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use crate::oracle::same;
 use crate::run::args;
@@ -11,21 +13,24 @@ use crate::stage::{copy, edit, read, write};
 use crate::world::World;
 
 /// `snap upgrade` from 1.1.0 to `version`.
-pub(crate) fn upgrade(version: &str) -> Vec<std::ffi::OsString> {
-    args![
-        "upgrade",
-        "--app",
-        "notes",
-        "--from-dir",
-        release(version),
-        "--base",
-        release("1.1.0"),
-        "--yes"
-    ]
+pub(crate) fn upgrade(version: &str) -> Vec<OsString> {
+    upgrade_to(&release(version))
+}
+
+/// `snap upgrade` from 1.1.0 to the release in `dir`.
+pub(crate) fn upgrade_to(dir: &Path) -> Vec<OsString> {
+    let base = release("1.1.0");
+    args!["upgrade", "--app", "notes", "--from-dir", dir, "--base", base, "--yes"]
+}
+
+/// `snap restore` of the newest snapshot, in the place of what is installed.
+pub(crate) fn back_in_place() -> Vec<OsString> {
+    let go = args!["restore", "latest", "--app", "notes", "--in-place", "--delete"];
+    go.into_iter().chain(args!["--yes", "--confirm", "notes"]).collect()
 }
 
 /// `snap plan` for the same.
-pub(crate) fn plan(version: &str) -> Vec<std::ffi::OsString> {
+pub(crate) fn plan(version: &str) -> Vec<OsString> {
     args!["plan", "--app", "notes", "--from-dir", release(version), "--base", release("1.1.0")]
 }
 
@@ -231,16 +236,7 @@ fn a_major_release_wants_to_be_allowed() {
     copy(release("1.3.2"), &major);
     write(major.join("VERSION"), "2.0.0\n");
     let before = site.fingerprint();
-    let go = args![
-        "upgrade",
-        "--app",
-        "notes",
-        "--from-dir",
-        major,
-        "--base",
-        release("1.1.0"),
-        "--yes"
-    ];
+    let go = upgrade_to(&major);
     let allowed = || {
         go.iter().cloned().chain(args!["--allow-major", "--confirm", "notes"]).collect::<Vec<_>>()
     };
@@ -287,19 +283,7 @@ fn an_in_place_restore_of_an_application_is_a_transaction() {
     site.ask("DELETE FROM notes; DROP TABLE tags; CREATE TABLE intruder (x)");
     fs::remove_dir_all(site.root.join("lib")).expect("ours");
     write(site.root.join("public/intruder.php"), "<?php");
-    world
-        .snap([
-            "restore",
-            "latest",
-            "--app",
-            "notes",
-            "--in-place",
-            "--delete",
-            "--yes",
-            "--confirm",
-            "notes",
-        ])
-        .ok();
+    world.snap(back_in_place()).ok();
     unchanged(&site, &before, "restored");
     assert!(world.snap(["history"]).ok().stdout.contains("T1"), "it has a number");
 }

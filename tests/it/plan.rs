@@ -7,7 +7,7 @@ use crate::run::{args, tool};
 use crate::site::notes::release;
 use crate::stage::write;
 use crate::world::{World, binary};
-use crate::{is_root, nasty};
+use crate::{is_root, nasty, notes_upgrade};
 
 #[test]
 fn a_plan_changes_nothing_and_starts_nothing_of_the_application() {
@@ -59,8 +59,7 @@ fn a_plan_works_where_the_application_cannot_be_written() {
         return;
     }
     let (world, site) = World::with_notes();
-    let plan =
-        args!["plan", "--app", "notes", "--from-dir", release("1.3.2"), "--base", release("1.1.0")];
+    let plan = notes_upgrade::plan("1.3.2");
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-ec", "mount --bind \"$1\" \"$1\"; mount -o remount,bind,ro \"$1\"; shift; ! touch \"$ROOT/x\" 2>/dev/null; exec \"$@\"", "sh"]);
     command.arg(&site.root).arg(binary()).args(plan);
