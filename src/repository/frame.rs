@@ -5,9 +5,7 @@
 
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, ResetDirective};
 
-use super::delta::Head;
 use super::format::{FRAME_BYTES_MAX, FRAME_CHUNKS_MAX};
-use super::id::ChunkId;
 use super::pack::PackClass;
 use super::run::Compression;
 
@@ -79,36 +77,30 @@ pub(super) struct Payload {
     bytes: Vec<u8>,
     /// Where each chunk ends.
     ends: Vec<u32>,
-    /// For each chunk the one it builds on; empty if the frame stands alone.
-    bases: Vec<ChunkId>,
+    stands_alone: bool,
 }
 
 impl Payload {
     /// Believes nothing: a seal shows who wrote the bytes, not that they were written well.
     pub(super) fn parse(bytes: Vec<u8>) -> Option<Self> {
         let ends = payload_ends(&bytes)?;
-        Some(Self { bytes, ends, bases: Vec::new() })
+        Some(Self { bytes, ends, stands_alone: true })
     }
 
     /// What a delta frame gave: `bytes`, cut as its head says.
-    pub(super) fn of_delta(bytes: Vec<u8>, head: Head) -> Option<Self> {
+    pub(super) fn of_delta(bytes: Vec<u8>, lengths: &[u32]) -> Option<Self> {
         let mut end = 0_u32;
-        let mut ends = Vec::with_capacity(head.lengths.len());
-        for length in head.lengths {
-            end = end.checked_add(length)?;
+        let mut ends = Vec::with_capacity(lengths.len());
+        for length in lengths {
+            end = end.checked_add(*length)?;
             ends.push(end);
         }
-        (end as usize == bytes.len()).then_some(Self { bytes, ends, bases: head.bases })
+        (end as usize == bytes.len()).then_some(Self { bytes, ends, stands_alone: false })
     }
 
     /// Whether no other frame is needed to read it.
-    pub(super) fn stands_alone(&self) -> bool {
-        self.bases.is_empty()
-    }
-
-    /// What a chunk of a delta frame builds on.
-    pub(super) fn base(&self, number: usize) -> Option<&ChunkId> {
-        self.bases.get(number)
+    pub(super) const fn stands_alone(&self) -> bool {
+        self.stands_alone
     }
 
     pub(super) fn chunks(&self) -> usize {
@@ -122,7 +114,7 @@ impl Payload {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.len() + 4 * self.ends.len() + 32 * self.bases.len()
+        self.bytes.len() + 4 * self.ends.len()
     }
 }
 

@@ -45,9 +45,9 @@ impl Frame {
         self.payload.chunk(usize::from(number))
     }
 
-    /// The chunk that this one builds on; none in a frame that stands alone.
-    pub(super) fn base(&self, number: u16) -> Option<&ChunkId> {
-        self.payload.base(usize::from(number))
+    /// Where it is: its pack, and its number there.
+    pub(super) const fn key(&self) -> (ObjectId, u32) {
+        (self.pack, self.number)
     }
 }
 
@@ -169,7 +169,7 @@ impl Inner {
         }
         let bytes = head.data_bytes().ok_or("its head does not add up")?;
         let data = delta::decode(&prefix, stream, bytes).map_err(|error| error.0)?;
-        Payload::of_delta(data, head).ok_or("its head does not add up")
+        Payload::of_delta(data, &head.lengths).ok_or("its head does not add up")
     }
 
     /// A frame that stands alone and holds the chunk, in a pack that may be used; none if there is
@@ -212,6 +212,20 @@ impl Inner {
         let frame = Arc::new(Frame { pack: pack.id, number: place.frame, payload });
         self.frames.keep(key, &frame);
         Ok(Some(frame))
+    }
+
+    /// What the chunk at `place` builds on, if it is in a delta frame: its head says so, and none
+    /// of the bases is read for it.
+    pub(super) fn base_of(&self, place: &Place) -> Result<Option<ChunkId>, RepositoryError> {
+        let pack = self.index()?.packs[place.pack as usize];
+        let wrong = |what| damaged_frame(&pack.id, place.frame, what);
+        let raw = self.read_raw(pack, (place.offset, place.sealed_bytes), Freshness::Cached)?;
+        let (coding, encoded) = self.unseal(pack, place.frame, &raw).map_err(wrong)?;
+        if coding != Coding::Delta {
+            return Ok(None);
+        }
+        let head = Head::decode(&encoded).ok_or_else(|| wrong("its head does not add up"))?.0;
+        Ok(head.bases.get(usize::from(place.chunk)).copied())
     }
 
     /// The frame at `place`, decoded once for all who ask soon.

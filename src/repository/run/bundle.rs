@@ -129,11 +129,11 @@ impl<'w> Bundle<'w> {
 impl Drop for Bundle<'_> {
     fn drop(&mut self) {
         if let Some(mut buffers) = self.buffers.take() {
-            if buffers.ids.is_empty() && buffers.delta.head.ids.is_empty() {
+            if buffers.ids.is_empty() && buffers.deltas.is_empty() {
                 self.writer.run.keep_buffers(buffers);
             } else {
                 buffers.ids.clear();
-                buffers.delta.clear();
+                buffers.deltas.clear();
                 self.writer.run.fail_for("a bundle was abandoned".to_owned());
             }
         }
@@ -143,6 +143,11 @@ impl Drop for Bundle<'_> {
 /// So few chunks fill a frame only where they come from large files, which are of one kind
 /// throughout; a bundle of small files is looked at as a whole.
 const FEW_CHUNKS: usize = 8;
+
+/// The directories of one snapshot come from the frames of many: each that changed since from the
+/// backup that met it changed. Short frames are quickly decoded, and those of a hundred backups are
+/// kept while a tree is walked.
+const METADATA_FRAME_BYTES: usize = 128 << 10;
 
 fn buffers_of(buffers: &mut Option<Buffers>) -> &mut Buffers {
     buffers.as_mut().expect("a bundle has its buffers until it is finished")
@@ -238,8 +243,22 @@ impl<'b> Feed<'b> {
         {
             return Ok(());
         }
-        let frame_bytes = run.inner.config.sizes.frame_bytes as usize;
-        if self.buffers.data.len() + plain.len() > frame_bytes {
+        self.hold(id, length, plain)
+    }
+
+    /// Takes a chunk that stands alone.
+    pub(super) fn hold(
+        &mut self,
+        id: ChunkId,
+        length: u32,
+        plain: &[u8],
+    ) -> Result<(), RepositoryError> {
+        let frame_bytes = self.writer.run.inner.config.sizes.frame_bytes as usize;
+        let room = match self.class {
+            PackClass::Data => frame_bytes,
+            PackClass::Metadata => frame_bytes.min(METADATA_FRAME_BYTES),
+        };
+        if self.buffers.data.len() + plain.len() > room {
             self.flush_alone()?;
         }
         self.buffers.ids.push(id);
@@ -253,8 +272,8 @@ impl<'b> Feed<'b> {
 
     /// Makes frames of all that is in the buffers. An error is the end of the whole run.
     fn flush(&mut self) -> Result<(), RepositoryError> {
-        self.flush_alone()?;
-        self.flush_delta()
+        self.flush_deltas()?;
+        self.flush_alone()
     }
 
     /// Makes a frame of the chunks that stand alone.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crossbeam_channel::Sender;
 
 use super::closer::Job;
-use super::delta::Pending;
+use super::delta::Deltas;
 use super::open_pack::{Chunks, OpenPack, Reserved};
 use super::recent::Recent;
 use super::writer::{Totals, WriteOptions};
@@ -67,7 +67,7 @@ pub(super) struct Buffers {
     pub(super) frame: Vec<u8>,
     pub(super) scratch: Scratch,
     pub(super) window: Vec<u8>,
-    pub(super) delta: Pending,
+    pub(super) deltas: Deltas,
     index: Arc<Index>,
     index_version: Option<u64>,
 }
@@ -308,7 +308,7 @@ impl Run {
             frame: Vec::new(),
             scratch: Scratch::default(),
             window: Vec::new(),
-            delta: Pending::default(),
+            deltas: Deltas::default(),
             index: Arc::default(),
             index_version: None,
         })

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use crate::repository::{Frame, Place, Repository};
@@ -9,11 +10,14 @@ use crate::snapshot::SnapshotError;
 use crate::snapshot::annex::RootAnnex;
 use crate::tree::{Content, Entry, Kind, TreePath};
 
-/// What is written with what: in the order of the repository, each group from one frame. Whatever
-/// has no place (no bytes, or many chunks) is a group of its own.
+/// What is written with what: each group from one frame, the groups in the order of their first
+/// entries. Whatever has no place (no bytes, or many chunks) is a group of its own.
+///
+/// Frames of later snapshots hold what changed, and what that builds on lies where the neighbours
+/// of it lie: by the order of the entries it is still decoded when it is asked for.
 pub(super) struct Groups {
     order: Vec<(Option<Place>, usize)>,
-    ends: Vec<usize>,
+    cuts: Vec<Range<usize>>,
 }
 
 impl Groups {
@@ -31,27 +35,25 @@ impl Groups {
             order.push((place, index));
         }
         order.sort();
-        let mut ends = Vec::new();
-        for at in 1..order.len() {
-            if !is_same_frame(order[at - 1].0.as_ref(), order[at].0.as_ref()) {
-                ends.push(at);
+        let mut cuts = Vec::new();
+        let mut start = 0;
+        for at in 1..=order.len() {
+            let ends = order
+                .get(at)
+                .is_none_or(|(place, _)| !is_same_frame(order[at - 1].0.as_ref(), place.as_ref()));
+            if ends {
+                cuts.push(start..at);
+                start = at;
             }
         }
-        if !order.is_empty() {
-            ends.push(order.len());
-        }
-        Ok(Self { order, ends })
+        let first = |cut: &Range<usize>| order[cut.clone()].iter().map(|(_, index)| *index).min();
+        cuts.sort_by_cached_key(first);
+        Ok(Self { order, cuts })
     }
 
     /// The groups.
     pub(super) fn all(&self) -> Vec<&[(Option<Place>, usize)]> {
-        let mut start = 0;
-        let cut = |end: &usize| {
-            let group = &self.order[start..*end];
-            start = *end;
-            group
-        };
-        self.ends.iter().map(cut).collect()
+        self.cuts.iter().map(|cut| &self.order[cut.clone()]).collect()
     }
 }
 
