@@ -2,7 +2,7 @@
 
 use super::backend::{Freshness, Range};
 use super::error::RepositoryError;
-use super::id::ObjectId;
+use super::id::{ChunkId, ObjectId};
 use super::index::PackRef;
 use super::object::ObjectKind;
 use super::pack::{self, Contents, PACK_HEADER_BYTES, TRAILER_BYTES, Trailer};
@@ -19,7 +19,45 @@ pub(super) struct WholePack {
     pub(super) bytes: u64,
 }
 
+/// One frame of a pack.
+#[derive(Clone, Copy)]
+pub(super) struct FrameOf<'p> {
+    pub(super) whole: &'p WholePack,
+    pub(super) number: u32,
+    /// The number of its first chunk in the pack.
+    pub(super) first_chunk: usize,
+}
+
 impl Inner {
+    /// All frames of some packs. Those that build on others stand beside what they build on: whoever
+    /// takes them in this order finds most bases decoded.
+    pub(super) fn frames_of<'p>(
+        &self,
+        packs: &'p [WholePack],
+    ) -> Result<Vec<FrameOf<'p>>, RepositoryError> {
+        let mut frames = Vec::new();
+        for whole in packs {
+            for (number, first_chunk) in (0_u32..).zip(whole.contents.first_chunks()) {
+                let base = whole.contents.bases.get(&number).and_then(|bases| bases.first());
+                let beside = match base {
+                    Some(base) => self.frame_with(base)?,
+                    None => None,
+                };
+                let beside = beside.unwrap_or((whole.pack.id, number));
+                frames.push((beside, FrameOf { whole, number, first_chunk }));
+            }
+        }
+        frames.sort_by_key(|(beside, _)| *beside);
+        Ok(frames.into_iter().map(|(_, frame)| frame).collect())
+    }
+
+    /// The frame that a chunk is in, if an index names it.
+    fn frame_with(&self, id: &ChunkId) -> Result<Option<(ObjectId, u32)>, RepositoryError> {
+        let index = self.index()?;
+        let place = index.locate(id).map_err(|error| self.index_error(error))?;
+        Ok(place.map(|place| (index.packs[place.pack as usize].id, place.frame)))
+    }
+
     /// Reads header, trailer and footer of a pack.
     pub(super) fn read_footer(
         &self,
@@ -48,6 +86,8 @@ impl Inner {
         self.sealer(kind, id)
             .open(Turn::Footer, &clear, &raw, &mut footer)
             .map_err(|_| damaged("the seal of its footer does not open"))?;
+        // A footer of many chunks is long: not sealed, opened and decoded in memory at once.
+        drop(raw);
         let contents = Contents::decode(&footer).filter(|contents| contents.end() == offset);
         let contents = contents.ok_or_else(|| damaged("its footer does not add up"))?;
         Ok(WholePack { pack: PackRef { id: *id, class }, contents, bytes: length })
@@ -56,13 +96,10 @@ impl Inner {
     /// Reads one frame of a pack and compares every chunk in it with the footer.
     pub(super) fn verify_frame(
         &self,
-        whole: &WholePack,
-        number: usize,
-        first_chunk: usize,
+        FrameOf { whole, number, first_chunk }: FrameOf<'_>,
         freshness: Freshness,
     ) -> Result<(), RepositoryError> {
-        let place = whole.contents.frames[number];
-        let number = u32::try_from(number).expect("a pack is bounded");
+        let place = whole.contents.frames[number as usize];
         let at = (place.offset, place.sealed_bytes);
         let payload = self.read_frame(whole.pack, number, at, freshness)?;
         let wrong = |what: &str| damaged_frame(&whole.pack.id, number, what);
@@ -86,19 +123,11 @@ impl Repository {
     /// all cores. The first error ends it.
     pub fn read_back(&self, packs: &[ObjectId]) -> Result<(), RepositoryError> {
         packs.iter().try_for_each(|id| {
-            let whole = self.inner.read_footer(id, Freshness::Medium)?;
-            self.verify_frames(&whole, Freshness::Medium)
-        })
-    }
-
-    fn verify_frames(
-        &self,
-        whole: &WholePack,
-        freshness: Freshness,
-    ) -> Result<(), RepositoryError> {
-        let firsts = whole.contents.first_chunks();
-        spread::for_each(firsts.len(), |number| {
-            self.inner.verify_frame(whole, number, firsts[number], freshness)
+            let whole = [self.inner.read_footer(id, Freshness::Medium)?];
+            let frames = self.inner.frames_of(&whole)?;
+            spread::for_each(frames.len(), |at| {
+                self.inner.verify_frame(frames[at], Freshness::Medium)
+            })
         })
     }
 }

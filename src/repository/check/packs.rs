@@ -12,6 +12,7 @@ use crate::repository::error::RepositoryError;
 use crate::repository::id::{ChunkId, ObjectId};
 use crate::repository::index::Cursor;
 use crate::repository::object::ObjectKind;
+use crate::repository::pack::Contents;
 use crate::repository::repository::Inner;
 use crate::repository::scan::Scanned;
 use crate::repository::spread;
@@ -48,9 +49,20 @@ impl Packs {
     }
 }
 
+/// What a sound footer comes to. A long one is not held where the frames are not to be read.
+struct Footer {
+    sum: Sum,
+    pack_bytes: u64,
+    missing_base: Option<ChunkId>,
+    to_read: Option<WholePack>,
+}
+
 /// So many packs are looked at together: enough to keep all cores busy to the end of a small
 /// repository, few enough to hold their footers.
 const TOGETHER: usize = 16;
+/// Packs of so many chunks are read together: what their delta frames build on is decoded once for
+/// all of them. 5 MiB of footers.
+const CHUNKS_TOGETHER: usize = 1 << 17;
 
 impl Inner {
     pub(in crate::repository) fn check_packs(
@@ -73,14 +85,21 @@ impl Inner {
             CheckDepth::ReadData => packs.listed.clone(),
             CheckDepth::Sample(sample) => sample.choose(&self.lengths(&ids)?, &history),
         };
-        for together in ids.chunks(TOGETHER) {
-            let mut whole = self.check_footers(together, &mut packs, report)?;
-            whole.retain(|pack| chosen.contains(&pack.pack.id));
-            self.check_frames(&whole, monitor, &mut packs, report)?;
-            let now = clock::now().0;
-            let sound = whole.iter().map(|pack| pack.pack.id).filter(|id| !packs.is_hurt(id));
-            // A hurt pack is not noted: the next check looks there first.
-            sound.for_each(|id| history.note(id, now));
+        let mut to_read = Vec::new();
+        let mut chunks = 0;
+        for (group, together) in ids.chunks(TOGETHER).enumerate() {
+            let read = self.check_footers(together, &chosen, &mut packs, report)?;
+            chunks += read.iter().map(|pack| pack.contents.ids.len()).sum::<usize>();
+            to_read.extend(read);
+            let is_last = (group + 1) * TOGETHER >= ids.len();
+            if is_last || chunks >= CHUNKS_TOGETHER {
+                self.check_frames(&to_read, monitor, &mut packs, report)?;
+                let now = clock::now().0;
+                let read = to_read.drain(..).map(|pack| pack.pack.id);
+                // A hurt pack is not noted: the next check looks there first.
+                read.filter(|id| !packs.is_hurt(id)).for_each(|id| history.note(id, now));
+                chunks = 0;
+            }
         }
         if !chosen.is_empty() {
             history.keep_only(&packs.listed);
@@ -90,25 +109,19 @@ impl Inner {
         Ok(packs)
     }
 
-    /// What the chunks of a pack build on must be stored too.
-    fn check_bases(
-        &self,
-        whole: &WholePack,
-        report: &mut CheckReport,
-    ) -> Result<(), RepositoryError> {
-        if whole.contents.bases.is_empty() {
-            return Ok(());
+    /// What the chunks of a pack build on must be stored too: the first of it that is in no index.
+    fn missing_base(&self, contents: &Contents) -> Result<Option<ChunkId>, RepositoryError> {
+        if contents.bases.is_empty() {
+            return Ok(None);
         }
         let index = self.index()?;
-        for base in whole.contents.all_bases() {
+        for base in contents.all_bases() {
             let known = index.pack_of(base).map_err(|error| self.index_error(error))?;
             if known.is_none() {
-                let pack = ObjectKind::Pack.named(&whole.pack.id.to_string());
-                report.damage(pack, format!("it builds on chunk {base}, which is in no index"));
-                break;
+                return Ok(Some(*base));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn lengths(&self, ids: &[ObjectId]) -> Result<Vec<(ObjectId, u64)>, RepositoryError> {
@@ -119,10 +132,12 @@ impl Inner {
         ids.iter().map(length).collect()
     }
 
-    /// Reads the footers of some packs; where one is damaged, scans the pack.
+    /// Reads the footers of some packs; where one is damaged, scans the pack. Returns those whose
+    /// frames are to be read too.
     fn check_footers(
         &self,
         ids: &[ObjectId],
+        chosen: &BTreeSet<ObjectId>,
         packs: &mut Packs,
         report: &mut CheckReport,
     ) -> Result<Vec<WholePack>, RepositoryError> {
@@ -130,7 +145,7 @@ impl Inner {
         spread::for_each(ids.len(), |number| {
             let id = &ids[number];
             let found = match self.read_footer(id, Freshness::Cached) {
-                Ok(whole) => Ok(whole),
+                Ok(whole) => Ok(self.sum_up(whole, chosen)?),
                 Err(error @ RepositoryError::Damaged { .. }) => Err((error, self.scan(id)?)),
                 Err(error @ RepositoryError::Io { .. }) => Err((error, Scanned::default())),
                 Err(error) => return Err(error),
@@ -138,16 +153,22 @@ impl Inner {
             read.lock().unwrap_or_else(PoisonError::into_inner).push((*id, found));
             Ok(())
         })?;
-        let mut sound = Vec::new();
+        let mut to_read = Vec::new();
         for (id, found) in read.into_inner().unwrap_or_else(PoisonError::into_inner) {
             report.packs += 1;
             match found {
-                Ok(whole) => {
-                    self.check_bases(&whole, report)?;
-                    report.chunks += whole.contents.ids.len() as u64;
-                    report.pack_bytes += whole.bytes;
-                    packs.sums.insert(id, Sum::of(&whole.contents));
-                    sound.push(whole);
+                Ok(footer) => {
+                    report.chunks += footer.sum.rows;
+                    report.pack_bytes += footer.pack_bytes;
+                    packs.sums.insert(id, footer.sum);
+                    if let Some(base) = footer.missing_base {
+                        let pack = ObjectKind::Pack.named(&id.to_string());
+                        report.damage(
+                            pack,
+                            format!("it builds on chunk {base}, which is in no index"),
+                        );
+                    }
+                    to_read.extend(footer.to_read);
                 }
                 Err((error, scanned)) => {
                     report.chunks += scanned.contents.ids.len() as u64;
@@ -157,7 +178,20 @@ impl Inner {
                 }
             }
         }
-        Ok(sound)
+        Ok(to_read)
+    }
+
+    fn sum_up(
+        &self,
+        whole: WholePack,
+        chosen: &BTreeSet<ObjectId>,
+    ) -> Result<Footer, RepositoryError> {
+        Ok(Footer {
+            sum: Sum::of(&whole.contents),
+            pack_bytes: whole.bytes,
+            missing_base: self.missing_base(&whole.contents)?,
+            to_read: chosen.contains(&whole.pack.id).then_some(whole),
+        })
     }
 
     /// Opens, decodes and hashes every frame of some packs.
@@ -168,23 +202,19 @@ impl Inner {
         packs: &mut Packs,
         report: &mut CheckReport,
     ) -> Result<(), RepositoryError> {
-        let mut frames = Vec::new();
-        for pack in whole {
-            let firsts = pack.contents.first_chunks();
-            frames.extend(firsts.into_iter().enumerate().map(|(n, first)| (pack, n, first)));
-        }
+        let frames = self.frames_of(whole)?;
         let failed = Mutex::new(Vec::new());
-        spread::for_each(frames.len(), |number| {
-            let (pack, frame, first) = frames[number];
-            match self.verify_frame(pack, frame, first, Freshness::Cached) {
+        spread::for_each(frames.len(), |at| {
+            let frame = frames[at];
+            match self.verify_frame(frame, Freshness::Cached) {
                 Ok(()) => {}
                 Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::Io { .. })) => {
                     let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                    failed.push((pack.pack.id, frame, error));
+                    failed.push((frame.whole.pack.id, frame.number, error));
                 }
                 Err(error) => return Err(error),
             }
-            let bytes = pack.contents.frames[frame].sealed_bytes;
+            let bytes = frame.whole.contents.frames[frame.number as usize].sealed_bytes;
             monitor.count(Counter::BytesRead, u64::from(bytes));
             Ok(())
         })?;
@@ -192,7 +222,7 @@ impl Inner {
         report.packs_read += whole.len() as u64;
         report.bytes_read += whole.iter().map(|pack| pack.bytes).sum::<u64>();
         for (id, frame, error) in failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            packs.damaged.insert((id, u32::try_from(frame).expect("a pack is bounded")));
+            packs.damaged.insert((id, frame));
             report.note(error)?;
         }
         Ok(())

@@ -16,7 +16,7 @@ pub(in crate::repository) type Said = BTreeMap<ObjectId, Vec<Sum>>;
 /// Rows of one pack, added up so that their order does not matter: equal sums, equal rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::repository) struct Sum {
-    rows: u64,
+    pub(super) rows: u64,
     hash: u128,
 }
 

@@ -7,14 +7,14 @@ use super::marks::{Kept, Marks};
 use crate::monitor::{Counter, Monitor};
 use crate::repository::backend::{Freshness, Range};
 use crate::repository::error::RepositoryError;
-use crate::repository::frame::FRAME_HEADER_BYTES;
+use crate::repository::frame::{Coding, FRAME_HEADER_BYTES};
 use crate::repository::object::ObjectKind;
 use crate::repository::pack::PackClass;
 use crate::repository::reading::damaged_frame;
 use crate::repository::repository::Inner;
 use crate::repository::run::{Bundle, CopiedFrame, Writer};
 use crate::repository::spread;
-use crate::repository::verify::WholePack;
+use crate::repository::verify::FrameOf;
 
 /// So many packs are worked on together: their footers are in memory.
 const TOGETHER: usize = 8;
@@ -47,21 +47,16 @@ impl<'a> Copier<'a> {
     /// Copies what is needed of these packs, and makes it durable and known to the index.
     pub(super) fn copy(self, packs: &[u32]) -> Result<(), RepositoryError> {
         for together in packs.chunks(TOGETHER) {
-            let mut frames = Vec::new();
-            let mut whole = Vec::with_capacity(together.len());
-            for pack in together {
+            let footer = |pack: &u32| {
                 let id = self.marks.index.packs[*pack as usize].id;
-                whole.push((*pack, self.inner.read_footer(&id, Freshness::Cached)?));
-            }
-            for (pack, whole) in &whole {
-                let firsts = whole.contents.first_chunks().into_iter().enumerate();
-                frames.extend(firsts.map(|(frame, first)| (*pack, whole, frame, first)));
-            }
-            spread::for_each(frames.len(), |number| {
-                let (pack, whole, frame, first) = frames[number];
+                self.inner.read_footer(&id, Freshness::Cached)
+            };
+            let whole = together.iter().map(footer).collect::<Result<Vec<_>, _>>()?;
+            let frames = self.inner.frames_of(&whole)?;
+            spread::for_each(frames.len(), |at| {
                 let mut hand = self.hand();
                 // An error ends the prune: what the hand holds is given up with the run.
-                self.copy_frame(&mut hand, pack, whole, frame, first)?;
+                self.copy_frame(&mut hand, frames[at])?;
                 self.hands.lock().unwrap_or_else(PoisonError::into_inner).push(hand);
                 Ok(())
             })?;
@@ -80,14 +75,12 @@ impl<'a> Copier<'a> {
     fn copy_frame(
         &self,
         hand: &mut Hand<'a>,
-        pack: u32,
-        whole: &WholePack,
-        frame: usize,
-        first: usize,
+        FrameOf { whole, number, first_chunk }: FrameOf<'_>,
     ) -> Result<(), RepositoryError> {
-        let place = whole.contents.frames[frame];
-        let number = u32::try_from(frame).expect("a pack is bounded");
-        let chunks = first..first + usize::from(place.chunks);
+        let pack = self.marks.index.number_of(&whole.pack.id);
+        let pack = pack.expect("its number was what named it");
+        let place = whole.contents.frames[number as usize];
+        let chunks = first_chunk..first_chunk + usize::from(place.chunks);
         let (ids, lengths) = (&whole.contents.ids[chunks.clone()], &whole.contents.lengths[chunks]);
         let mut fates = Vec::with_capacity(ids.len());
         for (chunk, id) in (0_u16..).zip(ids) {
@@ -118,9 +111,11 @@ impl<'a> Copier<'a> {
         let class = whole.pack.class;
         // What is needed of a delta frame has all of its bases marked: it stays a delta.
         let bases = whole.contents.bases.get(&number).map_or(&[][..], Vec::as_slice);
-        let is_full = payload.memory_bytes() >= self.inner.config.sizes.frame_bytes as usize / 2;
+        // Small frames are put together, but for deltas: theirs are as large as their bases let them.
+        let may_stay = payload.memory_bytes() >= self.inner.config.sizes.frame_bytes as usize / 2
+            || coding == Coding::Delta;
         let hot = fates[0] == Some(Kept::Hot);
-        if is_full && fates.iter().all(|fate| *fate == fates[0]) {
+        if may_stay && fates.iter().all(|fate| *fate == fates[0]) {
             let copied = CopiedFrame { coding, encoded: &encoded, ids, lengths, bases };
             return self.bundle(hand, class, hot).copy_frame(&copied);
         }
