@@ -3,7 +3,7 @@
 //! ```text
 //! plan (pure, but for looking):  live tree × wanted manifest, directory by directory, equal
 //!     subtrees skipped by one compare  →  keep · metadata · write · link · make · delete
-//! act:  write all aside, on the same file system · one syncfs · read it again and compare ·
+//! act:  write all aside, on the same file system · one syncfs, and read it again and compare ·
 //!     directories and renames · deletes last · metadata, the deepest first · syncfs
 //! ```
 //! Killed anywhere and called again, it ends the same: a plan is made of what is there now. A file
