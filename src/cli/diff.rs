@@ -130,7 +130,10 @@ fn live(
             deletes: Deletes::All,
             keep_links_to_directories: false,
             include: None,
-            memory: Memory { dir: cx.directories.cache().map(|dir| &**dir), trust: Trust::Always },
+            memory: Memory {
+                dir: cx.directories.cache().map(|dir| &**dir),
+                trust: Trust::SameBoot,
+            },
         };
         let plan = progress.during(|| converge::plan(repository, &request, &progress))?;
         for (word, path) in plan.lines() {

@@ -22,11 +22,8 @@ pub struct Source {
 /// How far stat data is believed, so that a file need not be read again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Whenever it was recorded.
+    /// If it was recorded since the machine started: after a crash inode and bytes may disagree.
     #[default]
-    Always,
-    /// Only if it was recorded since the machine started: after a crash inode and bytes may
-    /// disagree. For rollback and recovery.
     SameBoot,
     /// Not at all: everything is read.
     Never,
@@ -59,8 +56,7 @@ impl Memory<'_> {
         }
         let place = self.place_of(repository, path)?;
         let cache = StatCache::open(&place, &source_key(repository, path))?;
-        let is_of_this_boot = cache.origin().boot_id == host::boot_id();
-        (self.trust == Trust::Always || is_of_this_boot).then_some(cache)
+        (cache.origin().boot_id == host::boot_id()).then_some(cache)
     }
 
     /// The same, if the snapshot that it was taken with is still there.

@@ -16,7 +16,7 @@ use crate::os::crash::{CrashPoint, reach};
 use crate::os::{clock, file, host, meta};
 use crate::repository::{ObjectId, Repository, Stored, Writer, Written};
 use crate::tree::TreeError;
-use crate::tree::statcache::{self, StatCache, StatCacheWriter};
+use crate::tree::statcache::{self, StatCacheWriter};
 use crate::tree::walk::Walker;
 
 /// What to take a snapshot of, and what to say in its record.
@@ -60,8 +60,6 @@ struct NewMemory {
     /// Where it is and where it goes; nothing if it is not to be kept, or why it cannot be.
     paths: std::io::Result<Option<(PathBuf, PathBuf)>>,
     root: PathBuf,
-    /// The boot of the cache that was believed: what was not read since then is no younger now.
-    boot_id: Option<String>,
 }
 
 /// Takes a snapshot and commits it.
@@ -230,14 +228,8 @@ impl Prepared {
 
 impl NewMemory {
     /// A cache of `root`, beside its place; without one, or where none can be made, in memory.
-    /// `old` is the one that is believed on the way.
-    fn new(
-        place: Option<PathBuf>,
-        root: &Path,
-        old: Option<&StatCache>,
-    ) -> Result<Self, TreeError> {
+    fn new(place: Option<PathBuf>, root: &Path) -> Result<Self, TreeError> {
         let root = root.to_owned();
-        let boot_id = old.map(|old| old.origin().boot_id.clone());
         let made = place.map(|place| beside(&place).map(|(file, temp)| (file, (temp, place))));
         let (file, paths) = match made {
             Some(Ok((file, paths))) => (file, Ok(Some(paths))),
@@ -246,14 +238,12 @@ impl NewMemory {
                 (file, other.and_then(Result::err).map_or(Ok(None), Err))
             }
         };
-        Ok(Self { writer: StatCacheWriter::new(file), paths, root, boot_id })
+        Ok(Self { writer: StatCacheWriter::new(file), paths, root })
     }
 
     fn keep(self, repository: &Repository, snapshot: ObjectId) -> std::io::Result<()> {
         let Some((temp, place)) = self.paths? else { return Ok(()) };
-        let mut origin = origin(repository, &self.root, Some(snapshot));
-        origin.boot_id = self.boot_id.unwrap_or(origin.boot_id);
-        self.writer.finish(&origin)?;
+        self.writer.finish(&origin(repository, &self.root, Some(snapshot)))?;
         file::rename_over(&temp, &place)
     }
 }
@@ -291,7 +281,7 @@ impl All {
         let old = request.memory.recall(repository, &path);
         let old = old.filter(|old| is_stored(old.origin().snapshot));
         let place = request.memory.place_of(repository, &path);
-        let memory = NewMemory::new(place, &path, old.as_ref())?;
+        let memory = NewMemory::new(place, &path)?;
         let task = Task {
             path: &path,
             exclusions: &source.exclusions,

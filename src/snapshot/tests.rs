@@ -71,7 +71,7 @@ impl World {
             attachments: Vec::new(),
             tags: Vec::new(),
             note: None,
-            memory: Memory { dir: Some(&memory), trust: Trust::Always },
+            memory: Memory { dir: Some(&memory), trust: Trust::SameBoot },
             walker: Walker::Fast,
             threads,
         };

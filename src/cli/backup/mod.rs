@@ -261,7 +261,7 @@ fn store(
         });
     }
     let watch = begin(progress, "files");
-    let trust = if args.force { Trust::Never } else { Trust::Always };
+    let trust = if args.force { Trust::Never } else { Trust::SameBoot };
     let request = Request {
         class: Class::User,
         source: wanted.source.clone(),

@@ -79,7 +79,7 @@ pub fn plan(ctx: &Context<'_>, request: &PlanRequest<'_>) -> Result<Plan, Upgrad
     let rules = AppRules::of(app, &covered.sources[0].exclusions, &request.typed);
     let shipped: BTreeSet<TreePath> = base.keys().chain(theirs.keys()).cloned().collect();
     let want = |path: &TreePath| rules.matters(path, &shipped) || rules.is_configuration(path);
-    let memory = Memory { dir: Some(ctx.ground.cache_dir), trust: Trust::Always };
+    let memory = Memory { dir: Some(ctx.ground.cache_dir), trust: Trust::SameBoot };
     let found = survey(repository, &covered.sources[0], memory, &want, ctx.ground.monitor)?;
     let mine: Side = found
         .iter()
