@@ -83,6 +83,30 @@ fn a_delta_never_builds_on_a_delta() {
 }
 
 #[test]
+fn the_bases_of_a_delta_frame_lie_in_one_frame() {
+    let world = World::new();
+    let release = |release| (0..200).map(|file| version(file, release)).collect::<Vec<_>>();
+    let first = world.commit(&release(0));
+    // From here and there, as a tree is edited and not as it was stored.
+    let mixed = |n: usize| n * 77 % 200;
+    let (chunks, before): (Vec<_>, Vec<_>) =
+        (0..200).map(|n| (version(mixed(n), 1), first[mixed(n)])).unzip();
+    let ids = commit_after(&world.repository, &chunks, &before);
+    let reopened = world.reopen().unwrap();
+    let frame_of = |base: &ChunkId| {
+        let place = reopened.locate(base).unwrap().expect("it is stored");
+        (place.pack, place.frame)
+    };
+    let contents = contents(&reopened);
+    let frames: Vec<_> = contents.iter().flat_map(|contents| contents.bases.values()).collect();
+    assert!(frames.len() >= 4, "{}", frames.len());
+    for bases in frames {
+        assert!(bases.iter().all(|base| frame_of(base) == frame_of(&bases[0])));
+    }
+    assert_reads(&reopened, &chunks, &ids);
+}
+
+#[test]
 fn a_delta_that_saves_too_little_is_not_kept() {
     let world = World::new();
     let first = world.commit(&versions(0));
