@@ -7,7 +7,7 @@
 #
 # As root everything happens on a journaled ext4 in memory (a loop mount in /dev/shm); otherwise,
 # or with SNAP_BENCH_DIR=DIR, below a directory on disk. Results go to benches/ (macro.json,
-# macro.md, macro.svg). Further options: --rounds N, --only W1,W4, --mib N (the size of W4's files),
+# macro.md, macro.svg). Further options: --rounds N, --only W1,W4, --mib N (the size of W3 and W4),
 # --tools snap,restic, --out DIR.
 set -eu
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -1,7 +1,7 @@
 //! The trees: made from a fixed seed, or real ones that are named.
 //!
 //! W1 is a tree of PHP applications and its next release (W2: 3, 5 or 28 % of the files differ),
-//! W3 uploads, W4 large files, W5 odd shapes, W6 very many tiny files, W8 a SQLite database's file,
+//! W3 uploads, W4 one large file (a log, then noise), W5 odd shapes, W6 very many tiny files, W8 a SQLite database's file,
 //! and `copies` 500 installations of one release. W7, tables on a server, is measured by the tests
 //! of the database (`bash tests/all.sh`); W9 is in `days`.
 
@@ -26,13 +26,23 @@ enum Source {
     Made(Make, Option<u32>),
 }
 
+/// Who takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takers {
+    /// All that know trees.
+    Trees,
+    /// Only `snap` and `restic`: the others take too long for what it would tell.
+    Few,
+    /// All, for the tree is one file.
+    All,
+}
+
 /// A tree, and what it becomes.
 pub(crate) struct Workload {
     pub(crate) name: String,
     pub(crate) told: String,
     source: Source,
-    /// Only `snap` and `restic`: the others take too long for what it would tell.
-    few: bool,
+    takers: Takers,
 }
 
 /// The trees of a workload, on disk.
@@ -44,7 +54,11 @@ pub(crate) struct Trees {
 
 impl Workload {
     pub(crate) fn takes(&self, tool: &Tool) -> bool {
-        !self.few || matches!(tool.kind, Kind::Snap | Kind::Restic)
+        match self.takers {
+            Takers::Trees => !tool.takes_one_file(),
+            Takers::Few => matches!(tool.kind, Kind::Snap | Kind::Restic),
+            Takers::All => true,
+        }
     }
 
     /// Makes its trees.
@@ -90,7 +104,8 @@ pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
             None => before.display().to_string(),
         };
         let source = Source::There(before.clone(), after.clone());
-        all.push(Workload { name: format!("real-{}", number + 1), told, source, few: false });
+        let name = format!("real-{}", number + 1);
+        all.push(Workload { name, told, source, takers: Takers::Trees });
     }
     if !options.trees.is_empty() {
         return all;
@@ -102,30 +117,33 @@ pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
         let told = format!("{files} source files; the next release changes {share} % of them");
         let make: Make = Box::new(move |dir| corpus::php_tree(dir, files, 1).map(drop));
         let source = Source::Made(make, Some(*share));
-        all.push(Workload { name, told, source, few: *share != 5 });
+        let takers = if *share == 5 { Takers::Trees } else { Takers::Few };
+        all.push(Workload { name, told, source, takers });
     }
-    let mut add = |name: &str, told: String, few, make: Make| {
+    let mut add = |name: &str, told: String, takers, make: Make| {
         if options.wants(name) {
             let source = Source::Made(make, None);
-            all.push(Workload { name: name.to_owned(), told, source, few });
+            all.push(Workload { name: name.to_owned(), told, source, takers });
         }
     };
-    let mib = options.by_size(400, 1_500);
+    let mib = options.mib.unwrap_or_else(|| options.by_size(400, 1_500));
     let told = format!("uploads, {mib} MiB: pictures, logs, sparse files, duplicates, hard links");
-    add("W3", told, true, Box::new(move |dir| uploads(dir, mib)));
+    add("W3", told, Takers::Few, Box::new(move |dir| uploads(dir, mib)));
     let mib = options.mib.unwrap_or_else(|| options.by_size(200, 1_000));
-    let told = format!("a log of {mib} MiB and as much noise");
-    add("W4", told, false, Box::new(move |dir| large(dir, mib)));
+    let told = format!("a log of {mib} MiB");
+    add("W4-log", told, Takers::All, Box::new(move |dir| one_log(dir, mib)));
+    let told = format!("noise, {mib} MiB in one file");
+    add("W4-noise", told, Takers::All, Box::new(move |dir| one_noise(dir, mib)));
     let wide = options.by_size(20_000, 1_000_000);
     let links = options.by_size(2_000, 100_000);
     let told = format!("a chain of 1,000 directories, {wide} files in one, {links} hard links");
-    add("W5", told, true, Box::new(move |dir| odd(dir, wide, links)));
+    add("W5", told, Takers::Few, Box::new(move |dir| odd(dir, wide, links)));
     let tinies = options.by_size(100_000, 1_000_000);
     let told = format!("{tinies} files of 300 bytes");
-    add("W6", told, true, Box::new(move |dir| tiny(dir, tinies)));
+    add("W6", told, Takers::Few, Box::new(move |dir| tiny(dir, tinies)));
     let copies = options.by_size(50, 500);
     let told = format!("{copies} copies of one release of 200 files");
-    add("copies", told, true, Box::new(move |dir| release_copies(dir, copies)));
+    add("copies", told, Takers::Few, Box::new(move |dir| release_copies(dir, copies)));
     all
 }
 
@@ -178,9 +196,13 @@ fn noise(file: &mut File, bytes: u64, random: &mut Random) -> std::io::Result<()
     Ok(())
 }
 
-fn large(dir: &Path, mib: u64) -> std::io::Result<()> {
+fn one_log(dir: &Path, mib: u64) -> std::io::Result<()> {
     fs::create_dir_all(dir)?;
-    log(&mut File::create(dir.join("access.log"))?, mib << 20, 4)?;
+    log(&mut File::create(dir.join("access.log"))?, mib << 20, 4)
+}
+
+fn one_noise(dir: &Path, mib: u64) -> std::io::Result<()> {
+    fs::create_dir_all(dir)?;
     noise(&mut File::create(dir.join("noise.bin"))?, mib << 20, &mut Random::new(5))
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Options {
     tools: Vec<String>,
     /// Real trees: one state, or two.
     pub(crate) trees: Vec<(PathBuf, Option<PathBuf>)>,
-    /// How large the large files of W4 are, where not as large as the size says.
+    /// How much W3 and each of W4 hold, where not as large as the size says.
     pub(crate) mib: Option<u64>,
     /// Only table and picture, from results that are there.
     pub(crate) draw_only: bool,
@@ -88,8 +88,9 @@ impl Options {
         match (&*self.only, self.size) {
             ([], Size::Full) => true,
             // Six minutes are few: the tree and its upgrade, large files, copies, and some days.
-            ([], Size::Quick) => ["W1", "W4", "W9", "copies", "index"].contains(&name),
-            (only, _) => only.iter().any(|one| one == name),
+            ([], Size::Quick) => ["W1", "W4", "W9", "copies", "index"].contains(&family(name)),
+            // W4 means both of W4-log and W4-noise.
+            (only, _) => only.iter().any(|one| name == one || family(name) == one),
         }
     }
 
@@ -106,6 +107,10 @@ impl Options {
             Size::Full => full,
         }
     }
+}
+
+fn family(name: &str) -> &str {
+    name.split('-').next().unwrap_or(name)
 }
 
 fn list(text: &str) -> Vec<String> {

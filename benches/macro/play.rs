@@ -155,7 +155,7 @@ fn one(
 
 /// What the programs keep that have no directory.
 fn archive(stall: &Stall) -> u64 {
-    let names = ["repository.zpaq", "repository.tar.zst"];
+    let names = ["repository.zpaq", "repository.tar.zst", "repository.zst"];
     let len = |name: &str| fs::metadata(stall.root.join(name)).map_or(0, |meta| meta.len());
     names.into_iter().map(len).sum()
 }

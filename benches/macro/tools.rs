@@ -55,7 +55,11 @@ pub(crate) enum Kind {
     Bupstash,
     Zpaq,
     Tar,
+    /// Compresses one file, at its fastest level.
+    Zstd,
     Cp,
+    /// Copies one file and syncs it.
+    Copy,
     Rsync,
 }
 
@@ -103,7 +107,9 @@ pub(crate) fn found(options: &Options) -> Result<Vec<Tool>, String> {
         (Kind::Bupstash, "bupstash".into(), "version"),
         (Kind::Zpaq, "zpaq".into(), ""),
         (Kind::Tar, "tar".into(), "--version"),
+        (Kind::Zstd, "zstd".into(), "--version"),
         (Kind::Cp, "cp".into(), "--version"),
+        (Kind::Copy, "cp".into(), "--version"),
         (Kind::Rsync, "rsync".into(), "--version"),
     ];
     let mut tools = Vec::new();
@@ -137,14 +143,21 @@ impl Tool {
             Kind::Bupstash => "bupstash",
             Kind::Zpaq => "zpaq",
             Kind::Tar => "tar|zstd",
+            Kind::Zstd => "zstd -1",
             Kind::Cp => "cp -a",
+            Kind::Copy => "cp+fsync",
             Kind::Rsync => "rsync",
         }
     }
 
     /// Whether it keeps what it saved: the others only copy.
     pub(crate) const fn is_backup(&self) -> bool {
-        !matches!(self.kind, Kind::Cp | Kind::Rsync)
+        !matches!(self.kind, Kind::Cp | Kind::Copy | Kind::Rsync)
+    }
+
+    /// Whether it knows nothing of trees: it takes part where there is one file.
+    pub(crate) const fn takes_one_file(&self) -> bool {
+        matches!(self.kind, Kind::Zstd | Kind::Copy)
     }
 
     /// The program, told where its repository is and what opens it.
@@ -175,7 +188,7 @@ impl Tool {
             Kind::Bupstash => job
                 .env("BUPSTASH_REPOSITORY", repository)
                 .env("BUPSTASH_KEY", stall.root.join("bupstash.key")),
-            Kind::Zpaq | Kind::Tar | Kind::Cp | Kind::Rsync => job,
+            Kind::Zpaq | Kind::Tar | Kind::Zstd | Kind::Cp | Kind::Copy | Kind::Rsync => job,
         }
     }
 
@@ -190,7 +203,7 @@ impl Tool {
                 let key = job.clone().args(["new-key", "-o"]).arg(stall.root.join("bupstash.key"));
                 vec![job.arg("init"), key]
             }
-            Kind::Zpaq | Kind::Tar | Kind::Cp | Kind::Rsync => Vec::new(),
+            Kind::Zpaq | Kind::Tar | Kind::Zstd | Kind::Cp | Kind::Copy | Kind::Rsync => Vec::new(),
         }
     }
 
@@ -205,6 +218,10 @@ impl Tool {
             Kind::Bupstash => return bupstash(job, stage, stall),
             Kind::Zpaq => return zpaq(job, stage, stall),
             Kind::Tar => return tar(stage, stall),
+            Kind::Zstd => {
+                return one_file("zstd -q -1 -T2 \"$1\"/* -o repository.zst", stage, stall);
+            }
+            Kind::Copy => return one_file("cp \"$1\"/* copied && sync copied", stage, stall),
             Kind::Cp if stage == Stage::Restore => {
                 job.args(["-a", "-T"]).arg(&stall.pristine).arg(stall.copy())
             }
@@ -324,4 +341,9 @@ fn tar(stage: Stage, stall: &Stall) -> Option<Job> {
         _ => return None,
     };
     Some(Job::new("sh", &stall.root).args(["-c", script, "sh"]).arg(&stall.source))
+}
+
+fn one_file(script: &str, stage: Stage, stall: &Stall) -> Option<Job> {
+    let job = Job::new("sh", &stall.root).args(["-c", script, "sh"]).arg(&stall.source);
+    (stage == Stage::First).then_some(job)
 }
