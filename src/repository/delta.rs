@@ -113,17 +113,33 @@ pub(super) fn encode(
     Ok(start + written)
 }
 
+/// How a dictionary in zstd's own layout begins. Any other is taken as it is, as a prefix is.
+const DICTIONARY_MAGIC: [u8; 4] = 0xEC30_A437_u32.to_le_bytes();
+
 /// Undoes [`encode`]: gives `bytes` bytes.
-pub(super) fn decode(prefix: &[u8], encoded: &[u8], bytes: usize) -> Result<Vec<u8>, CodecError> {
+///
+/// A context that keeps a reference to its prefix cannot be kept itself, and one takes as long to
+/// make as many a delta to decode; so the prefix is given as a dictionary, which is the same to zstd.
+pub(super) fn decode(
+    kept: &mut DCtx<'_>,
+    prefix: &[u8],
+    encoded: &[u8],
+    bytes: usize,
+) -> Result<Vec<u8>, CodecError> {
     let failed = |code| CodecError(zstd_safe::get_error_name(code));
     let named = zstd_safe::get_frame_content_size(encoded).ok().flatten();
     if named != Some(bytes as u64) {
         return Err(CodecError("it does not name the length of its chunks"));
     }
-    let mut context = DCtx::create();
-    context.ref_prefix(prefix).map_err(failed)?;
-    let mut data = vec![0; bytes];
-    let written = context.decompress(&mut data[..], encoded).map_err(failed)?;
+    let mut data = Vec::with_capacity(bytes);
+    let written = if prefix.starts_with(&DICTIONARY_MAGIC) {
+        let mut context = DCtx::create();
+        context.ref_prefix(prefix).map_err(failed)?;
+        context.decompress(&mut data, encoded)
+    } else {
+        kept.decompress_using_dict(&mut data, encoded, prefix)
+    };
+    let written = written.map_err(failed)?;
     if written == bytes { Ok(data) } else { Err(CodecError("it is shorter than it says")) }
 }
 
@@ -153,7 +169,19 @@ mod tests {
         let base = b"all work and no play makes jack a dull boy. ".repeat(4);
         let stream = crate::repository::tests::golden::bytes_of("delta stream");
         let expected = [&base[..], b"and so on"].concat();
-        assert_eq!(decode(&base, &stream, expected.len()).unwrap(), expected);
+        assert_eq!(undone(&base, &stream, expected.len()), expected);
+    }
+
+    fn undone(prefix: &[u8], stream: &[u8], bytes: usize) -> Vec<u8> {
+        decode(&mut DCtx::create(), prefix, stream, bytes).unwrap()
+    }
+
+    #[test]
+    fn a_base_that_looks_like_a_dictionary_is_a_base() {
+        let base = [&DICTIONARY_MAGIC[..], &b"all work and no play ".repeat(9)].concat();
+        let mut out = Vec::new();
+        let end = encode(&base, &base, &mut out, 0).unwrap();
+        assert_eq!(undone(&base, &out[..end], base.len()), base);
     }
 
     #[test]
@@ -175,7 +203,7 @@ mod tests {
             let end = encode(&prefix, &data, &mut out, 6).unwrap();
             prop_assert_eq!(&out[..6], b"before");
             prop_assert!(end - 6 <= own.len() + 100);
-            prop_assert_eq!(decode(&prefix, &out[6..end], data.len()).unwrap(), data);
+            prop_assert_eq!(undone(&prefix, &out[6..end], data.len()), data);
         }
     }
 }

@@ -247,12 +247,24 @@ impl Codec {
             .and_then(|bytes| usize::try_from(bytes).ok())
             .filter(|bytes| *bytes <= FRAME_BYTES_MAX)
             .ok_or(CodecError("it does not name a length within the limits"))?;
-        payload.resize(bytes, 0);
+        // Written over the room of a vector, which nobody has to fill with zeros first.
+        payload.clear();
+        payload.reserve_exact(bytes);
         let written = self
             .decompressor
-            .decompress(&mut payload[..], encoded)
+            .decompress(payload, encoded)
             .map_err(|code| CodecError(zstd_safe::get_error_name(code)))?;
         if written == bytes { Ok(()) } else { Err(CodecError("it is shorter than it says")) }
+    }
+
+    /// Undoes [`super::delta::encode`]: gives `bytes` bytes.
+    pub(super) fn decode_after(
+        &mut self,
+        prefix: &[u8],
+        encoded: &[u8],
+        bytes: usize,
+    ) -> Result<Vec<u8>, CodecError> {
+        super::delta::decode(&mut self.decompressor, prefix, encoded, bytes)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backend::{Freshness, Range};
 use super::content::{List, Piece, Stored};
-use super::delta::{self, Head};
+use super::delta::Head;
 use super::error::RepositoryError;
 use super::frame::{Coding, FRAME_HEADER_BYTES, FrameHeader, Payload};
 use super::id::{ChunkId, ObjectId};
@@ -43,6 +43,11 @@ impl Frame {
     /// The bytes of a chunk, not compared with its id.
     pub(super) fn chunk(&self, number: u16) -> Option<&[u8]> {
         self.payload.chunk(usize::from(number))
+    }
+
+    /// What it holds.
+    pub(super) const fn payload(&self) -> &Payload {
+        &self.payload
     }
 
     /// Where it is: its pack, and its number there.
@@ -90,7 +95,7 @@ impl Inner {
     }
 
     /// The header and the sealed bytes of the frame at `offset` of a pack.
-    fn read_raw(
+    pub(super) fn read_raw(
         &self,
         pack: PackRef,
         (offset, sealed_bytes): (u32, u32),
@@ -168,7 +173,9 @@ impl Inner {
             prefix.extend_from_slice(plain.ok_or("what it builds on is not in its place")?);
         }
         let bytes = head.data_bytes().ok_or("its head does not add up")?;
-        let data = delta::decode(&prefix, stream, bytes).map_err(|error| error.0)?;
+        let mut codec = self.codec();
+        let data = codec.decode_after(&prefix, stream, bytes).map_err(|error| error.0)?;
+        self.keep_codec(codec);
         Payload::of_delta(data, &head.lengths).ok_or("its head does not add up")
     }
 
@@ -209,9 +216,7 @@ impl Inner {
             return Ok(None);
         }
         let payload = self.plain(coding, &encoded).map_err(wrong)?;
-        let frame = Arc::new(Frame { pack: pack.id, number: place.frame, payload });
-        self.frames.keep(key, &frame);
-        Ok(Some(frame))
+        Ok(Some(self.keep_frame(pack.id, place.frame, payload)))
     }
 
     /// What the chunk at `place` builds on, if it is in a delta frame: its head says so, and none
@@ -237,9 +242,14 @@ impl Inner {
         }
         let at = (place.offset, place.sealed_bytes);
         let payload = self.read_frame(pack, place.frame, at, Freshness::Cached)?;
-        let frame = Arc::new(Frame { pack: pack.id, number: place.frame, payload });
-        self.frames.keep(key, &frame);
-        Ok(frame)
+        Ok(self.keep_frame(pack.id, place.frame, payload))
+    }
+
+    /// Keeps a decoded frame for all who ask soon.
+    pub(super) fn keep_frame(&self, pack: ObjectId, number: u32, payload: Payload) -> Arc<Frame> {
+        let frame = Arc::new(Frame { pack, number, payload });
+        self.frames.keep((pack, number), &frame);
+        frame
     }
 }
 

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-pub(super) use bits::Bits;
+pub(super) use bits::{Bits, SharedBits};
 pub(super) use build::{Named, build};
 pub(super) use load::Shelf;
 pub(super) use merge::{Cursor, merge_kept};

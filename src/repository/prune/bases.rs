@@ -3,14 +3,23 @@
 //! A frame decodes with all of its bases or not at all. So where one chunk of it is needed, all of
 //! them are; and where none is, they still are while its pack stays, for a check reads all frames.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::marks::{Kept, Marked, Marks};
 use crate::repository::backend::Freshness;
 use crate::repository::error::RepositoryError;
 use crate::repository::id::{ChunkId, ObjectId};
-use crate::repository::pack::Contents;
 use crate::repository::repository::Inner;
+use crate::repository::spread;
+
+/// For each delta frame of a pack, by its number: what each of its chunks builds on.
+type Bases = BTreeMap<u32, Vec<ChunkId>>;
+
+/// So many names of bases are held; what further packs build on is read again when it is asked for.
+const HELD_MAX: usize = 1 << 20;
 
 /// The packs that hold delta frames.
 #[derive(Default)]
@@ -22,102 +31,125 @@ struct Builder {
     id: ObjectId,
     /// Its number in the index, if a segment names it.
     number: Option<u32>,
+    /// `None` if there are too many to hold.
+    bases: Option<Bases>,
+}
+
+impl Builder {
+    fn bases(&self, inner: &Inner) -> Result<Cow<'_, Bases>, RepositoryError> {
+        match &self.bases {
+            Some(bases) => Ok(Cow::Borrowed(bases)),
+            None => Ok(Cow::Owned(read_bases(inner, &self.id)?)),
+        }
+    }
+}
+
+fn read_bases(inner: &Inner, id: &ObjectId) -> Result<Bases, RepositoryError> {
+    Ok(inner.read_footer(id, Freshness::Cached)?.contents.bases)
 }
 
 impl Builders {
     /// Looks at all footers, and tells `marks` which frames are deltas.
     pub(super) fn find(
         inner: &Inner,
-        packs: impl Iterator<Item = ObjectId>,
+        packs: &HashSet<ObjectId>,
         marks: &mut Marks,
     ) -> Result<Self, RepositoryError> {
-        let mut found = Self::default();
         if !inner.config.has_deltas() {
-            return Ok(found);
+            return Ok(Self::default());
         }
-        for id in packs {
-            let contents = inner.read_footer(&id, Freshness::Cached)?.contents;
-            if contents.bases.is_empty() {
-                continue;
+        let mut ids: Vec<ObjectId> = packs.iter().copied().collect();
+        ids.sort_unstable();
+        let (found, held) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
+        let index = std::sync::Arc::clone(&marks.index);
+        spread::for_each(ids.len(), |at| {
+            let id = ids[at];
+            let bases = read_bases(inner, &id)?;
+            if bases.is_empty() {
+                return Ok(());
             }
-            let number = marks.index.number_of(&id);
-            if let Some(number) = number {
-                contents.bases.keys().for_each(|frame| marks.note_delta(number, *frame));
+            let names: usize = bases.values().map(Vec::len).sum();
+            let frames: Vec<u32> = bases.keys().copied().collect();
+            let may_hold = held.fetch_add(names, Ordering::Relaxed) + names <= HELD_MAX;
+            let bases = may_hold.then_some(bases);
+            let builder = Builder { id, number: index.number_of(&id), bases };
+            found.lock().unwrap_or_else(PoisonError::into_inner).push((builder, frames));
+            Ok(())
+        })?;
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut packs = Vec::with_capacity(found.len());
+        for (builder, frames) in found {
+            if let Some(number) = builder.number {
+                for frame in frames {
+                    marks.note_delta(number, frame);
+                }
             }
-            found.packs.push(Builder { id, number });
+            packs.push(builder);
         }
-        Ok(found)
+        packs.sort_unstable_by_key(|builder| builder.id);
+        Ok(Self { packs })
     }
 
     /// Marks what the frames build on that hold anything needed.
-    pub(super) fn mark_needed(
-        &self,
-        inner: &Inner,
-        marks: &mut Marks,
-    ) -> Result<(), RepositoryError> {
-        for builder in &self.packs {
-            let Some(number) = builder.number else { continue };
-            let contents = inner.read_footer(&builder.id, Freshness::Cached)?.contents;
-            let firsts = contents.first_chunks();
-            for (frame, bases) in &contents.bases {
-                let fate = fate_of(inner, marks, (number, *frame), &contents, &firsts)?;
-                let Some(kept) = fate else { continue };
+    pub(super) fn mark_needed(&self, inner: &Inner, marks: &Marks) -> Result<(), RepositoryError> {
+        // A base stands alone, so that marking it changes the fate of no frame that is asked for.
+        spread::for_each(self.packs.len(), |at| {
+            let builder = &self.packs[at];
+            let Some(number) = builder.number else { return Ok(()) };
+            for (frame, bases) in builder.bases(inner)?.iter() {
+                let Some((_, kept)) = marks.fate_of_frame(number, *frame) else { continue };
                 for base in bases {
                     if mark(inner, marks, base, kept)? == Marked::Missing {
                         return Err(RepositoryError::MissingChunk { id: *base });
                     }
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Marks what all delta frames build on that stay: whether anything was not marked before.
     pub(super) fn mark_staying(
         &self,
         inner: &Inner,
-        marks: &mut Marks,
+        marks: &Marks,
         going: &HashSet<ObjectId>,
     ) -> Result<bool, RepositoryError> {
-        let mut is_new = false;
-        for builder in self.packs.iter().filter(|builder| !going.contains(&builder.id)) {
-            let contents = inner.read_footer(&builder.id, Freshness::Cached)?.contents;
-            for base in contents.all_bases() {
+        let is_new = AtomicBool::new(false);
+        let staying: Vec<_> =
+            self.packs.iter().filter(|builder| !going.contains(&builder.id)).collect();
+        spread::for_each(staying.len(), |at| {
+            for base in staying[at].bases(inner)?.values().flatten() {
                 // One that is lost is for `check` to tell: nobody needs what was built on it.
-                is_new |= mark(inner, marks, base, Kept::Cold)? == Marked::New;
+                if mark(inner, marks, base, Kept::Cold)? == Marked::New {
+                    is_new.store(true, Ordering::Relaxed);
+                }
             }
+            Ok(())
+        })?;
+        Ok(is_new.into_inner())
+    }
+
+    /// What the delta frames of the packs in `of` build on first: pack, frame, base.
+    pub(super) fn first_bases(
+        &self,
+        inner: &Inner,
+        of: &HashSet<u32>,
+    ) -> Result<Vec<(u32, u32, ChunkId)>, RepositoryError> {
+        let mut firsts = Vec::new();
+        for builder in &self.packs {
+            let Some(number) = builder.number.filter(|number| of.contains(number)) else {
+                continue;
+            };
+            let bases = builder.bases(inner)?;
+            let first =
+                |(frame, bases): (&u32, &Vec<ChunkId>)| Some((number, *frame, *bases.first()?));
+            firsts.extend(bases.iter().filter_map(first));
         }
-        Ok(is_new)
+        Ok(firsts)
     }
 }
 
-fn mark(
-    inner: &Inner,
-    marks: &mut Marks,
-    id: &ChunkId,
-    kept: Kept,
-) -> Result<Marked, RepositoryError> {
+fn mark(inner: &Inner, marks: &Marks, id: &ChunkId, kept: Kept) -> Result<Marked, RepositoryError> {
     marks.mark(id, kept == Kept::Hot).map_err(|error| inner.index_error(error))
-}
-
-/// Whether anything in a frame is needed, and by the newest snapshots.
-fn fate_of(
-    inner: &Inner,
-    marks: &Marks,
-    (pack, frame): (u32, u32),
-    contents: &Contents,
-    firsts: &[usize],
-) -> Result<Option<Kept>, RepositoryError> {
-    let mut fate = None;
-    let first = firsts[frame as usize];
-    let chunks = usize::from(contents.frames[frame as usize].chunks);
-    for (chunk, id) in (0_u16..).zip(&contents.ids[first..first + chunks]) {
-        let found = marks.fate(pack, frame, chunk, id);
-        match found.map_err(|error| inner.index_error(error))? {
-            Some(Kept::Hot) => return Ok(Some(Kept::Hot)),
-            Some(Kept::Cold) => fate = Some(Kept::Cold),
-            None => {}
-        }
-    }
-    Ok(fate)
 }

@@ -3,26 +3,36 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::marks::{Kept, Marks};
+use super::bases::Builders;
+use super::marks::{Kept, Marks, NeededFrame};
 use crate::monitor::{Counter, Monitor};
-use crate::repository::backend::{Freshness, Range};
+use crate::repository::backend::Freshness;
+use crate::repository::delta::Head;
 use crate::repository::error::RepositoryError;
-use crate::repository::frame::{Coding, FRAME_HEADER_BYTES};
-use crate::repository::object::ObjectKind;
+use crate::repository::frame::Coding;
+use crate::repository::id::ChunkId;
 use crate::repository::pack::PackClass;
 use crate::repository::reading::damaged_frame;
 use crate::repository::repository::Inner;
 use crate::repository::run::{Bundle, CopiedFrame, Writer};
 use crate::repository::spread;
-use crate::repository::verify::FrameOf;
-
-/// So many packs are worked on together: their footers are in memory.
-const TOGETHER: usize = 8;
 
 /// One worker's bundles: what the newest snapshots need lies apart from the rest.
 #[derive(Default)]
 struct Hand<'w> {
     bundles: HashMap<(PackClass, bool), Bundle<'w>>,
+}
+
+/// Where a frame is in the order of a restore: when its pack was first needed, pack, frame.
+type Turn = (u32, u32, u32);
+
+/// A frame that is written anew.
+#[derive(Clone, Copy)]
+struct Live {
+    /// Of what it builds on, or its own.
+    beside: Turn,
+    pack: u32,
+    frame: NeededFrame,
 }
 
 /// Copies to new packs.
@@ -45,22 +55,17 @@ impl<'a> Copier<'a> {
     }
 
     /// Copies what is needed of these packs, and makes it durable and known to the index.
-    pub(super) fn copy(self, packs: &[u32]) -> Result<(), RepositoryError> {
-        for together in packs.chunks(TOGETHER) {
-            let footer = |pack: &u32| {
-                let id = self.marks.index.packs[*pack as usize].id;
-                self.inner.read_footer(&id, Freshness::Cached)
-            };
-            let whole = together.iter().map(footer).collect::<Result<Vec<_>, _>>()?;
-            let frames = self.inner.frames_of(&whole)?;
-            spread::for_each(frames.len(), |at| {
-                let mut hand = self.hand();
-                // An error ends the prune: what the hand holds is given up with the run.
-                self.copy_frame(&mut hand, frames[at])?;
-                self.hands.lock().unwrap_or_else(PoisonError::into_inner).push(hand);
-                Ok(())
-            })?;
-        }
+    pub(super) fn copy(self, packs: &[u32], builders: &Builders) -> Result<(), RepositoryError> {
+        let live = self.in_order(packs, builders)?;
+        // A frame, and all that build on it: one worker decodes it, once.
+        let families: Vec<&[Live]> = live.chunk_by(|a, b| a.beside == b.beside).collect();
+        spread::for_each(families.len(), |at| {
+            let mut hand = self.hand();
+            // An error ends the prune: what the hand holds is given up with the run.
+            families[at].iter().try_for_each(|one| self.copy_frame(&mut hand, one))?;
+            self.hands.lock().unwrap_or_else(PoisonError::into_inner).push(hand);
+            Ok(())
+        })?;
         let hands = self.hands.into_inner().unwrap_or_else(PoisonError::into_inner);
         for bundle in hands.into_iter().flat_map(|hand| hand.bundles.into_values()) {
             bundle.finish()?;
@@ -68,60 +73,85 @@ impl<'a> Copier<'a> {
         self.writer.sync().map(drop)
     }
 
+    /// The frames in which anything is needed, in the order of a restore; those that build on others
+    /// beside what they build on, whatever pack they are in.
+    fn in_order(&self, packs: &[u32], builders: &Builders) -> Result<Vec<Live>, RepositoryError> {
+        let failed = |error| self.inner.index_error(error);
+        let turn = |pack: u32, frame: u32| (self.marks.first_needed(pack), pack, frame);
+        let mut beside = HashMap::new();
+        for (pack, frame, base) in
+            builders.first_bases(self.inner, &packs.iter().copied().collect())?
+        {
+            if let Some(place) = self.marks.index.locate(&base).map_err(failed)? {
+                beside.insert((pack, frame), turn(place.pack, place.frame));
+            }
+        }
+        let mut live = Vec::new();
+        for pack in packs {
+            for frame in self.marks.needed_frames(*pack).map_err(failed)? {
+                let own = turn(*pack, frame.number);
+                let beside = beside.get(&(*pack, frame.number)).copied().unwrap_or(own);
+                live.push(Live { beside, pack: *pack, frame });
+            }
+        }
+        live.sort_unstable_by_key(|one| {
+            (one.beside, one.frame.is_delta, one.pack, one.frame.number)
+        });
+        Ok(live)
+    }
+
     fn hand(&self) -> Hand<'a> {
         self.hands.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    fn copy_frame(
-        &self,
-        hand: &mut Hand<'a>,
-        FrameOf { whole, number, first_chunk }: FrameOf<'_>,
-    ) -> Result<(), RepositoryError> {
-        let pack = self.marks.index.number_of(&whole.pack.id);
-        let pack = pack.expect("its number was what named it");
-        let place = whole.contents.frames[number as usize];
-        let chunks = first_chunk..first_chunk + usize::from(place.chunks);
-        let (ids, lengths) = (&whole.contents.ids[chunks.clone()], &whole.contents.lengths[chunks]);
+    fn copy_frame(&self, hand: &mut Hand<'a>, live: &Live) -> Result<(), RepositoryError> {
+        let Live { pack, frame: NeededFrame { number, at, chunks, .. }, .. } = *live;
+        let whole = self.marks.index.packs[pack as usize];
+        let raw = self.inner.read_raw(whole, at, Freshness::Cached)?;
+        self.monitor.count(Counter::BytesRead, raw.len() as u64);
+        let damaged = |what: &str| damaged_frame(&whole.id, number, what);
+        let (coding, encoded) = self.inner.unseal(whole, number, &raw).map_err(damaged)?;
+        drop(raw);
+        // Others that build on it may follow.
+        let payload = self.inner.decode(coding, &encoded).map_err(damaged)?;
+        let frame = self.inner.keep_frame(whole.id, number, payload);
+        let payload = frame.payload();
+        let plain = || (0..payload.chunks()).map(|chunk| payload.chunk(chunk).unwrap_or_default());
+        let ids: Vec<ChunkId> = plain().map(|plain| self.inner.hash(plain)).collect();
         let mut fates = Vec::with_capacity(ids.len());
-        for (chunk, id) in (0_u16..).zip(ids) {
+        for (chunk, id) in (0_u16..).zip(&ids) {
             let fate = self.marks.fate(pack, number, chunk, id);
             fates.push(fate.map_err(|error| self.inner.index_error(error))?);
         }
-        if fates.iter().all(Option::is_none) {
-            return Ok(());
+        if fates.iter().flatten().count() != usize::from(chunks) {
+            return Err(damaged("it holds other chunks than the index says"));
         }
-        let name = whole.pack.id.to_string();
-        let bytes = FRAME_HEADER_BYTES + place.sealed_bytes as usize;
-        let range = Range::Part { offset: u64::from(place.offset), bytes };
-        let mut raw = Vec::new();
-        self.inner.backend.read(ObjectKind::Pack, &name, range, Freshness::Cached, &mut raw)?;
-        self.monitor.count(Counter::BytesRead, bytes as u64);
-        let damaged = |what: &str| damaged_frame(&whole.pack.id, number, what);
-        let (coding, encoded) = self.inner.unseal(whole.pack, number, &raw).map_err(damaged)?;
-        let payload = self.inner.decode(coding, &encoded).map_err(damaged)?;
-        if payload.chunks() != ids.len() {
-            return Err(damaged("it holds another number of chunks"));
-        }
-        for (chunk, (id, fate)) in ids.iter().zip(&fates).enumerate() {
-            let plain = payload.chunk(chunk).unwrap_or_default();
-            if fate.is_some() && self.inner.hash(plain) != *id {
-                return Err(damaged(&format!("chunk {id} has another hash")));
-            }
-        }
-        let class = whole.pack.class;
+        let class = whole.class;
         // What is needed of a delta frame has all of its bases marked: it stays a delta.
-        let bases = whole.contents.bases.get(&number).map_or(&[][..], Vec::as_slice);
+        let bases = if coding == Coding::Delta {
+            Head::decode(&encoded).ok_or_else(|| damaged("its head does not add up"))?.0.bases
+        } else {
+            Vec::new()
+        };
         // Small frames are put together, but for deltas: theirs are as large as their bases let them.
         let may_stay = payload.memory_bytes() >= self.inner.config.sizes.frame_bytes as usize / 2
             || coding == Coding::Delta;
         let hot = fates[0] == Some(Kept::Hot);
         if may_stay && fates.iter().all(|fate| *fate == fates[0]) {
-            let copied = CopiedFrame { coding, encoded: &encoded, ids, lengths, bases };
+            let lengths: Vec<u32> = plain()
+                .map(|plain| u32::try_from(plain.len()).expect("a chunk is bounded"))
+                .collect();
+            let copied = CopiedFrame {
+                coding,
+                encoded: &encoded,
+                ids: &ids,
+                lengths: &lengths,
+                bases: &bases,
+            };
             return self.bundle(hand, class, hot).copy_frame(&copied);
         }
-        for (chunk, (id, fate)) in ids.iter().zip(&fates).enumerate() {
+        for (chunk, ((id, fate), plain)) in ids.iter().zip(&fates).zip(plain()).enumerate() {
             if let Some(fate) = fate {
-                let plain = payload.chunk(chunk).unwrap_or_default();
                 let bundle = self.bundle(hand, class, *fate == Kept::Hot);
                 bundle.put_again(id, plain, bases.get(chunk))?;
             }

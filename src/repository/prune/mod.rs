@@ -177,7 +177,7 @@ impl Pruner<'_> {
         let avoided: HashSet<ObjectId> = records.flat_map(|one| one.packs.clone()).collect();
         let marks = Marks::new(index, &listed, &avoided);
         let mut marks = marks.map_err(|error| inner.index_error(error))?;
-        self.builders = Builders::find(inner, listed.into_iter(), &mut marks)?;
+        self.builders = Builders::find(inner, &listed, &mut marks)?;
         self.marks = Some(marks);
         Ok(())
     }
@@ -301,7 +301,8 @@ impl Pruner<'_> {
         if self.rewritten.is_empty() {
             return Ok(());
         }
-        Copier::new(&self.repository.inner, writer, marks, monitor).copy(&self.rewritten)
+        Copier::new(&self.repository.inner, writer, marks, monitor)
+            .copy(&self.rewritten, &self.builders)
     }
 
     /// Waits until nobody is left who began before the packs were condemned, at most for `limit`.

@@ -3,7 +3,7 @@
 use super::open_pack::{Chunks, OpenPack};
 use super::state::Scratch;
 use super::writer::{VerifyWrites, Writer};
-use crate::repository::delta::{self, Head};
+use crate::repository::delta::Head;
 use crate::repository::error::RepositoryError;
 use crate::repository::frame::{Codec, CodecError, Coding, FRAME_HEADER_BYTES, FrameHeader};
 use crate::repository::pack::{self, PackClass};
@@ -86,7 +86,8 @@ impl Made<'_> {
             if head.ids != self.chunks.ids || head.bases != self.chunks.bases {
                 return Err(wrong("just encoded, its head is another"));
             }
-            *decoded = delta::decode(self.prefix, stream, self.plain.len()).map_err(undecodable)?;
+            let bytes = self.plain.len();
+            *decoded = codec.decode_after(self.prefix, stream, bytes).map_err(undecodable)?;
         } else {
             codec.decode(header.coding, opened, decoded).map_err(undecodable)?;
         }
