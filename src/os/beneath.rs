@@ -148,7 +148,7 @@ impl Dir {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
-                names.push(name);
+                names.push(name, entry.file_type() == FileType::RegularFile);
             }
         }
         Ok(names)

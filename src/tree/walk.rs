@@ -34,7 +34,8 @@ impl Walker {
 fn by_walkdir(dir: &Dir) -> io::Result<Names> {
     let mut names = Names::default();
     for entry in WalkDir::new(dir.magic_path()).min_depth(1).max_depth(1) {
-        names.push(entry?.file_name().as_bytes());
+        let entry = entry?;
+        names.push(entry.file_name().as_bytes(), entry.file_type().is_file());
     }
     Ok(names)
 }

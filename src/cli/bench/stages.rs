@@ -108,9 +108,8 @@ impl Round<'_> {
             read: files,
             hashed_bytes: bytes,
             compressed_bytes: scan.unique_bytes,
-            sealed_bytes: stored,
             written_bytes: stored,
-            ..walk
+            ..verified(walk, scan.unique_bytes, stored)
         };
         self.note(StageName::FirstBackup, files, bytes, Some(stored), &first, work);
 
@@ -134,7 +133,8 @@ impl Round<'_> {
         let change = step(&copy, CHANGED, 1).map_err(Failure::cannot("change", &copy))?;
         let changed = self.snap(&[&"backup", &copy])?;
         let added = changed.number("data_added_packed");
-        let work = Work { sealed_bytes: added, written_bytes: added, ..changes(walk, change) };
+        let walked = verified(walk, change.bytes, added);
+        let work = Work { written_bytes: added, ..changes(walked, change) };
         self.note(StageName::ChangedBackup, files, bytes, Some(added), &changed, work);
 
         let id = first.text("snapshot_id");
@@ -189,6 +189,11 @@ impl Round<'_> {
         (self.told)(name, &ran.used);
         self.done.push(Once { name, files, bytes, stored, used: ran.used, work });
     }
+}
+
+/// What is written is opened and decoded once more before it counts.
+fn verified(work: Work, plain_bytes: u64, stored_bytes: u64) -> Work {
+    Work { sealed_bytes: 2 * stored_bytes, decoded_bytes: plain_bytes, ..work }
 }
 
 /// What a backup of a change cannot do without.

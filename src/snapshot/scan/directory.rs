@@ -1,5 +1,7 @@
 //! One directory, start to finish: opened, listed, every name looked at.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -60,7 +62,7 @@ impl Scan<'_, '_> {
             Ok(listed) => listed,
             Err(error) => {
                 // Gone, like a file that is gone; anything else is worth a word.
-                if error.kind() != std::io::ErrorKind::NotFound || node.path.is_none() {
+                if error.kind() != io::ErrorKind::NotFound || node.path.is_none() {
                     self.problem(node.path.as_ref(), &format!("cannot list it: {error}"));
                 }
                 return self.release(Arc::clone(node));
@@ -126,9 +128,9 @@ impl Scan<'_, '_> {
         window: &mut Window,
     ) -> Result<Look, SnapshotError> {
         let (node, dir, name) = (&listed.node, &listed.dir, listed.names.get(slot));
-        let stat = match dir.stat(name) {
-            Ok(stat) => stat,
-            Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => return Ok(Look::Nothing),
+        let Seen { stat, file } = match self.see(listed, slot) {
+            Ok(seen) => seen,
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(Look::Nothing),
             Err(error) => {
                 let path = Self::path_of(node, name);
                 self.problem(Some(&path), &format!("cannot look at it: {error}"));
@@ -171,7 +173,7 @@ impl Scan<'_, '_> {
             return self.linked(scope, listed, slot, &stat, window);
         }
         let before = self.read_before(node, name, &stat, window);
-        let found = Found { dir, name, stat: &stat, before };
+        let found = Found { dir, name, stat: &stat, file: file.as_ref(), before };
         if is_large(&stat) && found.unchanged().is_none() {
             let listed = Arc::clone(listed);
             node.hold();
@@ -179,6 +181,24 @@ impl Scan<'_, '_> {
             return Ok(Look::Later);
         }
         self.take_inode(found, &|| Some(Self::path_of(node, name))).map(Look::Done)
+    }
+
+    /// Looks at a name. What is listed as a file and will be read for certain is opened at once:
+    /// its name is then looked up once instead of twice.
+    fn see(&self, listed: &Listed, slot: usize) -> io::Result<Seen> {
+        let (dir, name) = (&listed.dir, listed.names.get(slot));
+        let is_new = listed.node.before.get().is_none();
+        let is_wanted = self.task.want.is_none() && self.task.exclusions.is_trivial();
+        if is_new && is_wanted && listed.names.is_file(slot) {
+            // If it cannot be opened, or is no file any more, that is told where it is read.
+            if let Ok(file) = dir.open_file(name) {
+                let stat = Stat::of(&file)?;
+                if stat.kind == FileKind::File {
+                    return Ok(Seen { stat, file: Some(file) });
+                }
+            }
+        }
+        Ok(Seen { stat: dir.stat(name)?, file: None })
     }
 
     /// A large file, as a piece of work of its own.
@@ -202,7 +222,7 @@ impl Scan<'_, '_> {
     ) -> Result<Slot, SnapshotError> {
         let (node, name) = (&listed.node, listed.names.get(slot));
         let before = self.read_before(node, name, stat, window);
-        let found = Found { dir: &listed.dir, name, stat, before };
+        let found = Found { dir: &listed.dir, name, stat, file: None, before };
         self.take_inode(found, &|| Some(Self::path_of(node, name)))
     }
 
@@ -307,6 +327,13 @@ impl Scan<'_, '_> {
     }
 }
 
+/// What stands under a name.
+struct Seen {
+    stat: Stat,
+    /// The file, if it was opened to be looked at.
+    file: Option<File>,
+}
+
 enum Look {
     /// It is not part of the tree.
     Nothing,
@@ -326,7 +353,7 @@ pub(super) fn key_of(node: &Node) -> &[u8] {
 }
 
 /// The directory's own metadata. Attributes are read again only if something about it changed.
-fn own_of(dir: &Dir, before: Option<&(Entry, Mark)>) -> std::io::Result<Own> {
+fn own_of(dir: &Dir, before: Option<&(Entry, Mark)>) -> io::Result<Own> {
     let stat = dir.stat_self()?;
     let known = before.filter(|(entry, mark)| !mark.is_racy && mark.fits(entry, &stat));
     let xattrs = if let Some((entry, _)) = known {
@@ -340,7 +367,7 @@ fn own_of(dir: &Dir, before: Option<&(Entry, Mark)>) -> std::io::Result<Own> {
 
 /// Whether the directory carries the mark of a cache.
 fn is_tagged(dir: &Dir, names: &Names) -> bool {
-    use std::io::Read;
+    use io::Read;
     let name = b"CACHEDIR.TAG".as_slice();
     let is_there = names.holds(name);
     let is_file = || dir.stat(name).is_ok_and(|stat| stat.kind == FileKind::File);

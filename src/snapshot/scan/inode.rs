@@ -24,6 +24,8 @@ pub(super) struct Found<'a> {
     pub(super) dir: &'a Dir,
     pub(super) name: &'a [u8],
     pub(super) stat: &'a Stat,
+    /// The file that `stat` was asked of, if it was opened for that.
+    pub(super) file: Option<&'a File>,
     /// What it was when it was last read.
     pub(super) before: Option<(&'a Entry, Mark)>,
 }
@@ -86,18 +88,24 @@ impl Scan<'_, '_> {
         path: &dyn Fn() -> Option<TreePath>,
     ) -> Result<Option<(Entry, Stat)>, Failed> {
         let mut last = None;
-        for _ in 0..READS_MAX {
-            let file = found.dir.open_file(found.name)?;
-            let before = Stat::of(&file)?;
+        for attempt in 0..READS_MAX {
+            let opened;
+            let (file, before) = match found.file {
+                Some(file) if attempt == 0 => (file, *found.stat),
+                _ => {
+                    opened = found.dir.open_file(found.name)?;
+                    (&opened, Stat::of(&opened)?)
+                }
+            };
             if before.kind != FileKind::File {
                 // Replaced since it was listed: looked at as what it is now.
                 let now = found.dir.stat(found.name)?;
                 let found = Found { stat: &now, before: None, ..found };
                 return Ok(Some(read_other(found)?));
             }
-            let (content, size) = self.take_content(&file, &before, found.content_before())?;
-            let entry = file_entry(found.name, &file, &before, content, size)?;
-            let after = Stat::of(&file)?;
+            let (content, size) = self.take_content(file, &before, found.content_before())?;
+            let entry = file_entry(found.name, file, &before, content, size)?;
+            let after = Stat::of(file)?;
             let stood_still = (before.size, before.mtime, before.ctime)
                 == (after.size, after.mtime, after.ctime)
                 && size == before.size;

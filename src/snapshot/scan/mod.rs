@@ -270,7 +270,7 @@ impl<'w> Scan<'_, 'w> {
         let before = self.task.old.and_then(|old| old.block(ROOT_KEY));
         let before =
             before.as_ref().and_then(|block| Some((block.entries.first()?, *block.marks.first()?)));
-        let found = Found { dir: &self.root, name, stat: &stat, before };
+        let found = Found { dir: &self.root, name, stat: &stat, file: None, before };
         let slot = self.take_inode(found, &|| None)?;
         *self.whole.lock().expect("no holder of this lock panics") = slot;
         Ok(())

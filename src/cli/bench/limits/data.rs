@@ -9,7 +9,7 @@ use crate::cli::bench::scan::Sample;
 use crate::repository::WriteOptions;
 
 /// As the repository's frames: so many bytes of neighbours together.
-const BUNDLE_BYTES: usize = 512 << 10;
+const BUNDLE_BYTES: usize = 1 << 20;
 
 /// Times a byte.
 pub(super) struct Data {
