@@ -152,14 +152,14 @@ impl StatCache {
         let mut fitting = self.places[first..].iter().take_while(|place| place.hash == hash);
         fitting.find_map(|place| {
             let raw = wide::read_at(&self.file, place.offset, place.length).ok()?;
-            decode_block(&raw, key).ok().flatten()
+            decode_block(raw, key).ok().flatten()
         })
     }
 
     /// The block of one directory, however wide.
     pub fn block(&self, key: &[u8]) -> Option<Block> {
         match self.recall(key)? {
-            Recalled::Whole(block) => Some(block),
+            Recalled::Whole { block, .. } => Some(block),
             Recalled::Wide(wide) => wide.whole(self),
         }
     }
@@ -259,6 +259,14 @@ impl StatCacheWriter {
         let mut inner = self.inner.lock().expect("no holder of this lock panics");
         if inner.failed.is_none() {
             inner.failed = inner.append_block(key, &head, &leaf).err();
+        }
+    }
+
+    /// Adds the block of one directory as another cache had it.
+    pub fn add_again(&self, key: &[u8], raw: &[u8]) {
+        let mut inner = self.inner.lock().expect("no holder of this lock panics");
+        if inner.failed.is_none() {
+            inner.failed = inner.append_block(key, raw, &[]).err();
         }
     }
 

@@ -11,6 +11,15 @@ use crate::tree::read::read_narrow;
 use crate::tree::statcache::{Block, Mark, Recalled};
 use crate::tree::{Entry, Kind, TreePath};
 
+/// What is known of a name.
+#[derive(Clone, Copy)]
+pub(super) struct Before<'x> {
+    pub(super) entry: &'x Entry,
+    pub(super) mark: Mark,
+    /// Which entry of its directory it was, if all of them are held.
+    pub(super) number: Option<u32>,
+}
+
 impl Scan<'_, '_> {
     /// What is known of a directory; `before` is its own entry.
     pub(super) fn known(&self, node: &Node, before: Option<&(Entry, Mark)>) -> Option<Recalled> {
@@ -20,7 +29,8 @@ impl Scan<'_, '_> {
         // What cannot be read, or is too wide to be held, is not known: its files are read instead.
         let entries = read_narrow(self.repository(), &object).ok()??;
         let marks = vec![Mark::nothing(); entries.len()];
-        Some(Recalled::Whole(Block { object, entries, marks }))
+        let block = Block { object, entries, marks };
+        Some(Recalled::Whole { block, raw: Vec::new() })
     }
 
     /// What `name`, which is no directory, was when it was read, and what stat said of it.
@@ -30,13 +40,14 @@ impl Scan<'_, '_> {
         name: &[u8],
         stat: &Stat,
         window: &'x mut Window,
-    ) -> Option<(&'x Entry, Mark)> {
-        let (entry, mark) = self.before(node, name, window)?;
+    ) -> Option<Before<'x>> {
+        let before = self.before(node, name, window)?;
         match self.task.made {
-            None => Some((entry, *mark)),
-            Some(Made { files, .. }) if files.holds(entry, stat) => {
+            None => Some(before),
+            Some(Made { files, .. }) if files.holds(before.entry, stat) => {
                 let (mtime, ctime, inode, links) = (stat.mtime, stat.ctime, stat.inode, stat.links);
-                Some((entry, Mark { mtime, ctime, inode, links, is_racy: false }))
+                let mark = Mark { mtime, ctime, inode, links, is_racy: false };
+                Some(Before { mark, number: None, ..before })
             }
             Some(_) => None,
         }

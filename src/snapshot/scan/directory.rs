@@ -12,7 +12,8 @@ use super::Scan;
 use super::inode::{Found, meta_of};
 use super::links::{Member, Next};
 use super::node::{Node, Own, Slot};
-use super::slots::{Slots, Window, slices};
+use super::slots::{Place, Slots, Window, slices};
+use super::tally::Same;
 use crate::os::beneath::Dir;
 use crate::os::meta::{FileKind, Stat};
 use crate::os::names::Names;
@@ -102,16 +103,22 @@ impl Scan<'_, '_> {
     ) -> Result<(), SnapshotError> {
         self.saw(range.len());
         let mut below = Vec::new();
-        let mut done: Vec<(usize, Slot)> = Vec::with_capacity(range.len());
+        let mut done: Vec<(usize, Place)> = Vec::with_capacity(range.len());
+        let mut same = Same::default();
         let mut window = Window::default();
         for slot in range {
             match self.look_at(scope, listed, slot, &mut window)? {
-                Look::Nothing => done.push((slot, None)),
+                Look::Nothing => done.push((slot, Place::Nothing)),
                 Look::Later => {}
-                Look::Done(found) => done.push((slot, found)),
+                Look::Same { number, stat } => {
+                    same.add(&stat);
+                    done.push((slot, Place::Same(number)));
+                }
+                Look::Done(found) => done.push((slot, found.into())),
                 Look::Below(child, before) => below.push((child, before)),
             }
         }
+        self.tally.add_same(&same);
         self.put(&listed.node, done);
         for (child, before) in below.into_iter().rev() {
             self.outstanding.fetch_add(1, Ordering::Relaxed);
@@ -154,7 +161,7 @@ impl Scan<'_, '_> {
         }
         if is_dir {
             let before = self.before(node, name, window);
-            let before = before.map(|(entry, mark)| (entry.clone(), *mark));
+            let before = before.map(|before| (before.entry.clone(), before.mark));
             let path = Self::path_of(node, name);
             if let Some(before) =
                 before.as_ref().filter(|before| self.is_settled(&path, before, &stat))
@@ -174,6 +181,9 @@ impl Scan<'_, '_> {
         }
         let before = self.read_before(node, name, &stat, window);
         let found = Found { dir, name, stat: &stat, file: file.as_ref(), before };
+        if let Some(number) = found.same(self.began) {
+            return Ok(Look::Same { number, stat });
+        }
         if is_large(&stat) && found.unchanged().is_none() {
             let listed = Arc::clone(listed);
             node.hold();
@@ -209,7 +219,7 @@ impl Scan<'_, '_> {
         stat: &Stat,
     ) -> Result<(), SnapshotError> {
         let found = self.take_listed(listed, slot, stat, &mut Window::default())?;
-        self.put(&listed.node, [(slot, found)]);
+        self.put(&listed.node, [(slot, found.into())]);
         self.release(Arc::clone(&listed.node))
     }
 
@@ -339,6 +349,11 @@ enum Look {
     Nothing,
     /// Its slot is filled by whoever takes it.
     Later,
+    /// What is remembered under this number.
+    Same {
+        number: u32,
+        stat: Stat,
+    },
     Done(Slot),
     /// A directory, and what it was when its parent was last read.
     Below(Arc<Node>, Option<(Entry, Mark)>),

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 
+use super::before::Before;
 use super::node::Slot;
 use super::{Scan, Tally};
 use crate::monitor::{Counter, Monitor};
 use crate::os::beneath::Dir;
-use crate::os::meta::{self, At, FileKind, RawXattr, Stat};
+use crate::os::meta::{self, At, FileKind, RawXattr, Stamp, Stat};
 use crate::repository::{Extent, RepositoryError, Stored};
 use crate::snapshot::SnapshotError;
 use crate::tree::statcache::Mark;
@@ -27,19 +28,27 @@ pub(super) struct Found<'a> {
     /// The file that `stat` was asked of, if it was opened for that.
     pub(super) file: Option<&'a File>,
     /// What it was when it was last read.
-    pub(super) before: Option<(&'a Entry, Mark)>,
+    pub(super) before: Option<Before<'a>>,
 }
 
 impl Found<'_> {
     /// What it was, if by all that stat tells it is unchanged.
     pub(super) fn unchanged(&self) -> Option<&Entry> {
-        let (entry, mark) = self.before?;
+        let Before { entry, mark, .. } = self.before?;
         (!mark.is_racy && mark.fits(entry, self.stat)).then_some(entry)
+    }
+
+    /// Which of the held entries it is, if nothing about it has to be noted anew.
+    pub(super) fn same(&self, began: Stamp) -> Option<u32> {
+        let Before { entry, mark, number } = self.before?;
+        let is_plain = entry.link_group.is_none() && !has_extras(self.stat);
+        let is_same = is_plain && Mark::new(self.stat, began) == mark;
+        self.unchanged().and(number).filter(|_| is_same)
     }
 
     /// What its content was.
     fn content_before(&self) -> Option<&Stored> {
-        match &self.before?.0.kind {
+        match &self.before?.entry.kind {
             Kind::File { content, .. } => Some(content),
             _ => None,
         }
@@ -142,12 +151,15 @@ impl Scan<'_, '_> {
 
     /// Holes and inode flags go into the annex.
     fn note_extras(&self, found: Found<'_>, stat: &Stat, path: &dyn Fn() -> Option<TreePath>) {
+        if !has_extras(stat) {
+            return;
+        }
         if stat.flags.any() {
             self.annex(|annex| {
                 annex.flags.insert(path(), stat.flags);
             });
         }
-        if stat.kind != FileKind::File || stat.allocated >= stat.size {
+        if !may_have_holes(stat) {
             return;
         }
         // It could be read a moment ago; if it cannot any more, its holes are not worth a word.
@@ -159,6 +171,15 @@ impl Scan<'_, '_> {
             });
         }
     }
+}
+
+/// Whether something about an inode is noted in the annex.
+const fn has_extras(stat: &Stat) -> bool {
+    stat.flags.any() || may_have_holes(stat)
+}
+
+const fn may_have_holes(stat: &Stat) -> bool {
+    matches!(stat.kind, FileKind::File) && stat.allocated < stat.size
 }
 
 /// Why an inode was not taken.

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex};
 
 use rayon::Scope;
 
+use self::before::Before;
 use self::inode::Found;
 use self::links::Links;
 use self::node::{Node, Slot};
@@ -252,7 +253,7 @@ impl<'w> Scan<'_, 'w> {
                 },
                 _ => {}
             }
-            self.put(&member.node, [(member.slot, slot)]);
+            self.put(&member.node, [(member.slot, slot.into())]);
             self.release(member.node)?;
         }
         Ok(())
@@ -268,8 +269,10 @@ impl<'w> Scan<'_, 'w> {
     fn try_single_file(&self, name: &[u8]) -> Result<(), SnapshotError> {
         let stat = self.root.stat(name).map_err(TreeError::io("look at", self.task.path))?;
         let before = self.task.old.and_then(|old| old.block(ROOT_KEY));
-        let before =
-            before.as_ref().and_then(|block| Some((block.entries.first()?, *block.marks.first()?)));
+        let before = before.as_ref().and_then(|block| {
+            let (entry, mark) = (block.entries.first()?, *block.marks.first()?);
+            Some(Before { entry, mark, number: None })
+        });
         let found = Found { dir: &self.root, name, stat: &stat, file: None, before };
         let slot = self.take_inode(found, &|| None)?;
         *self.whole.lock().expect("no holder of this lock panics") = slot;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use super::slots::Slots;
 use crate::os::meta::Stat;
-use crate::tree::statcache::{Mark, Recalled};
+use crate::tree::statcache::{Block, Mark, Recalled};
 use crate::tree::{Entry, TreePath, Xattr};
 
 /// An entry as it was found; nothing if it vanished, or could not be read.
@@ -53,6 +53,14 @@ impl Node {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no holder of this lock panics")
+    }
+
+    /// What its entries were, if all of them are held.
+    pub(super) fn held_before(&self) -> Option<&Block> {
+        match self.before.get()? {
+            Recalled::Whole { block, .. } => Some(block),
+            Recalled::Wide(_) => None,
+        }
     }
 
     /// One thing more is not done.

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::Scan;
+use super::before::Before;
 use super::node::{Node, Slot};
 use crate::tree::Entry;
 use crate::tree::statcache::{Block, Mark, Recalled, Run};
@@ -13,6 +14,24 @@ pub(super) const SLICE_NAMES: usize = 512;
 /// A directory with more names is wide: of a million, all entries and what they were before took
 /// 800 MB.
 const HELD_NAMES_MAX: usize = 8 * SLICE_NAMES;
+
+/// What was found under a name of a directory.
+#[derive(Clone, Default)]
+pub(super) enum Place {
+    /// It vanished, or could not be read.
+    #[default]
+    Nothing,
+    /// What is remembered of it, to the last mark: its number among those that are held. Nothing
+    /// is made anew for it.
+    Same(u32),
+    Found(Box<(Entry, Mark)>),
+}
+
+impl From<Slot> for Place {
+    fn from(slot: Slot) -> Self {
+        slot.map_or(Self::Nothing, |found| Self::Found(Box::new(found)))
+    }
+}
 
 /// One slot for each name, in their order.
 #[derive(Default)]
@@ -24,7 +43,7 @@ pub(super) struct Slots {
 /// The slots of one piece of work.
 pub(super) struct Slice {
     /// None before the first is put, and once they are put aside.
-    slots: Vec<Slot>,
+    slots: Vec<Place>,
     names: usize,
     /// So many are not put yet.
     left: usize,
@@ -34,7 +53,7 @@ pub(super) struct Slice {
 /// A slice of a wide directory that is whole.
 pub(super) struct Full {
     number: usize,
-    slots: Vec<Slot>,
+    slots: Vec<Place>,
 }
 
 impl Slots {
@@ -51,11 +70,11 @@ impl Slots {
 
     /// Puts what was found under a name, which is done once for each; a slice that is thereby whole
     /// is to be put aside.
-    fn put(&mut self, at: usize, found: Slot) -> Option<Full> {
+    fn put(&mut self, at: usize, found: Place) -> Option<Full> {
         let number = at / SLICE_NAMES;
         let slice = &mut self.slices[number];
         if slice.slots.is_empty() {
-            slice.slots = vec![None; slice.names];
+            slice.slots = vec![Place::Nothing; slice.names];
         }
         slice.slots[at % SLICE_NAMES] = found;
         slice.left -= 1;
@@ -64,7 +83,7 @@ impl Slots {
     }
 
     /// The slices, if there are too many to be held.
-    pub(super) fn into_parts(self) -> Result<Vec<Slice>, Vec<Slot>> {
+    pub(super) fn into_parts(self) -> Result<Vec<Slice>, Vec<Place>> {
         if self.is_wide {
             return Ok(self.slices);
         }
@@ -77,7 +96,7 @@ impl Slots {
 
 impl Slice {
     /// Where its entries are; or, if they could not be put aside, they themselves.
-    pub(super) fn into_run(self) -> Result<Run, Vec<Slot>> {
+    pub(super) fn into_run(self) -> Result<Run, Vec<Place>> {
         self.run.ok_or(self.slots)
     }
 }
@@ -89,58 +108,99 @@ pub(super) fn slices(names: usize) -> impl DoubleEndedIterator<Item = Range<usiz
 }
 
 /// Entries and marks apart.
-pub(super) fn parted(slots: Vec<Slot>) -> (Vec<Entry>, Vec<Mark>) {
-    let marks: Vec<Mark> = slots.iter().flatten().map(|(_, mark)| *mark).collect();
-    // The entries stay in the memory of the slots.
-    let entry = |slot: Slot| slot.map(|(entry, _)| entry);
-    (slots.into_iter().filter_map(entry).collect(), marks)
+pub(super) fn parted(node: &Node, slots: Vec<Place>) -> (Vec<Entry>, Vec<Mark>) {
+    let held = node.held_before();
+    let found = |place: Place| match place {
+        Place::Nothing => None,
+        Place::Same(number) => {
+            let (block, number) = (held?, number as usize);
+            Some((block.entries[number].clone(), block.marks[number]))
+        }
+        Place::Found(found) => Some(*found),
+    };
+    slots.into_iter().filter_map(found).unzip()
+}
+
+/// Whether all that is remembered is still there, and nothing else.
+pub(super) fn are_same(slots: &[Place], before: &Block) -> bool {
+    let mut left = 0..before.entries.len();
+    let is_next = |place: &Place| match place {
+        Place::Nothing => true,
+        Place::Same(number) => left.next() == Some(*number as usize),
+        Place::Found(_) => false,
+    };
+    slots.iter().all(is_next) && left.is_empty()
 }
 
 impl Scan<'_, '_> {
     /// Puts what was found under some names of a directory.
-    pub(super) fn put(&self, node: &Node, found: impl IntoIterator<Item = (usize, Slot)>) {
+    pub(super) fn put(&self, node: &Node, found: impl IntoIterator<Item = (usize, Place)>) {
         let full: Vec<Full> = {
             let slots = &mut node.lock().slots;
             found.into_iter().filter_map(|(at, slot)| slots.put(at, slot)).collect()
         };
         for Full { number, slots } in full {
-            let (entries, marks) = parted(slots);
+            let (entries, marks) = parted(node, slots);
             let run = self.task.new.put_aside(&entries, &marks);
             let slice = &mut node.lock().slots.slices[number];
             if run.is_none() {
-                slice.slots = entries.into_iter().zip(marks).map(Some).collect();
+                let found = entries.into_iter().zip(marks);
+                slice.slots = found.map(|found| Place::Found(Box::new(found))).collect();
             }
             slice.run = run;
         }
     }
 
-    /// What `name` was when it was last read. `window` holds a part of what is remembered of a wide
-    /// directory; whoever asks for one name after the other keeps it.
+    /// What `name` was when it was last read. Whoever asks for one name after the other keeps
+    /// `window`.
     pub(super) fn before<'x>(
         &self,
         node: &'x Node,
         name: &[u8],
         window: &'x mut Window,
-    ) -> Option<(&'x Entry, &'x Mark)> {
-        let block = match node.before.get()? {
-            Recalled::Whole(block) => block,
+    ) -> Option<Before<'x>> {
+        let (block, is_held) = match node.before.get()? {
+            Recalled::Whole { block, .. } => (block, true),
             Recalled::Wide(wide) => {
                 let run = wide.run_of(name)?;
                 if window.at != Some(run.offset()) {
                     window.at = Some(run.offset());
                     window.block = self.task.old.as_ref().and_then(|old| old.run(run));
+                    window.next = 0;
                 }
-                window.block.as_ref()?
+                (window.block.as_ref()?, false)
             }
         };
-        let index = block.entries.binary_search_by(|entry| (*entry.name).cmp(name)).ok()?;
-        Some((&block.entries[index], &block.marks[index]))
+        let entries = &block.entries;
+        let at = match entries.get(window.next) {
+            Some(next) if *next.name == *name => window.next,
+            _ => entries.binary_search_by(|entry| (*entry.name).cmp(name)).ok()?,
+        };
+        window.next = at + 1;
+        let number = u32::try_from(at).ok().filter(|_| is_held);
+        Some(Before { entry: &entries[at], mark: block.marks[at], number })
+    }
+
+    /// The place of what was found under a name in `node`.
+    pub(super) fn place(node: &Node, found: Slot) -> Place {
+        let same = || {
+            let ((entry, mark), block) = (found.as_ref()?, node.held_before()?);
+            let at = block.entries.binary_search_by(|other| other.name.cmp(&entry.name)).ok()?;
+            (block.entries[at] == *entry && block.marks[at] == *mark).then_some(at)
+        };
+        match same().and_then(|at| u32::try_from(at).ok()) {
+            Some(number) => Place::Same(number),
+            None => found.into(),
+        }
     }
 }
 
-/// A part of what is remembered of a wide directory.
+/// Where somebody is who asks for one name after the other.
 #[derive(Default)]
 pub(super) struct Window {
-    at: Option<u64>,
+    /// A part of what is remembered of a wide directory, and which.
     block: Option<Block>,
+    at: Option<u64>,
+    /// The entry that is likely to be asked for next.
+    next: usize,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::os::meta::{FileKind, Stat};
 use crate::snapshot::record::Counts;
 
 #[derive(Default)]
@@ -14,6 +15,27 @@ pub(super) struct Tally {
     pub(super) bytes_read: Count,
     pub(super) files_unchanged: Count,
     pub(super) problems: Count,
+}
+
+/// What one worker counts by itself of what is as it was: workers that count together wait for
+/// each other.
+#[derive(Default)]
+pub(super) struct Same {
+    files: u64,
+    others: u64,
+    bytes: u64,
+}
+
+impl Same {
+    pub(super) fn add(&mut self, stat: &Stat) {
+        match stat.kind {
+            FileKind::File => {
+                self.files += 1;
+                self.bytes += stat.size;
+            }
+            _ => self.others += 1,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -30,6 +52,13 @@ impl Count {
 }
 
 impl Tally {
+    pub(super) fn add_same(&self, same: &Same) {
+        self.files.add(same.files);
+        self.files_unchanged.add(same.files);
+        self.others.add(same.others);
+        self.bytes.add(same.bytes);
+    }
+
     /// What it came to.
     pub(super) fn counts(&self) -> Counts {
         Counts {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::directory::key_of;
-use super::node::{Inner, Node, Own, Slot};
-use super::slots::{Slice, Slots, parted};
+use super::node::{Inner, Node, Own};
+use super::slots::{Place, Slice, Slots, are_same, parted};
 use super::{Keep, Scan};
 use crate::repository::ChunkId;
 use crate::snapshot::SnapshotError;
@@ -29,7 +29,8 @@ impl Scan<'_, '_> {
                 *self.whole.lock().expect("no holder of this lock panics") = slot;
                 return Ok(());
             };
-            self.put(&parent, [(at, slot)]);
+            let place = Self::place(&parent, slot);
+            self.put(&parent, [(at, place)]);
             node = parent;
         }
         Ok(())
@@ -69,10 +70,13 @@ impl Scan<'_, '_> {
     }
 
     /// The object of a directory whose entries are in memory, and whether it holds a database.
-    fn held(&self, node: &Node, slots: Vec<Slot>) -> Result<(ChunkId, bool), SnapshotError> {
-        let (mut entries, mut marks) = parted(slots);
+    fn held(&self, node: &Node, slots: Vec<Place>) -> Result<(ChunkId, bool), SnapshotError> {
         let databases = self.databases_in(node);
         let has_database = !databases.is_empty();
+        if !has_database && let Some(object) = self.same(node, &slots)? {
+            return Ok((object, false));
+        }
+        let (mut entries, mut marks) = parted(node, slots);
         for entry in databases {
             add_database(&mut entries, &mut marks, entry);
         }
@@ -80,6 +84,26 @@ impl Scan<'_, '_> {
         self.task.new.add(key_of(node), &object, &entries, &marks);
         self.note_owners(&entries);
         Ok((object, has_database))
+    }
+
+    /// The object of a directory in which everything is what is remembered of it, if that is still
+    /// stored.
+    fn same(&self, node: &Node, slots: &[Place]) -> Result<Option<ChunkId>, SnapshotError> {
+        let Some(Recalled::Whole { block, raw }) = node.before.get() else { return Ok(None) };
+        if raw.is_empty() || !are_same(slots, block) || !self.is_kept(&block.object)? {
+            return Ok(None);
+        }
+        self.task.new.add_again(key_of(node), raw);
+        self.note_owners(&block.entries);
+        Ok(Some(block.object))
+    }
+
+    /// Whether a directory object need not be made again.
+    fn is_kept(&self, object: &ChunkId) -> Result<bool, SnapshotError> {
+        Ok(match self.workers.keep {
+            Keep::Hash(_) => true,
+            Keep::Store(_) => self.repository().contains(object)?,
+        })
     }
 
     /// The same of a wide directory, slice by slice.
@@ -93,7 +117,7 @@ impl Scan<'_, '_> {
         for (number, slice) in slices.into_iter().enumerate() {
             let (mut run, mut entries, mut marks) = match slice.into_run() {
                 Err(slots) => {
-                    let (entries, marks) = parted(slots);
+                    let (entries, marks) = parted(node, slots);
                     (None, entries, marks)
                 }
                 Ok(run) => {
@@ -139,18 +163,11 @@ impl Scan<'_, '_> {
 
     /// Equal entries have the object they had. It need not be made again if it is stored.
     fn object_of(&self, node: &Node, entries: &[Entry]) -> Result<ChunkId, SnapshotError> {
-        let before = match node.before.get() {
-            Some(Recalled::Whole(before)) if before.entries == entries => Some(before),
-            _ => None,
-        };
-        if let Some(before) = before {
-            let is_enough = match self.workers.keep {
-                Keep::Hash(_) => true,
-                Keep::Store(_) => self.repository().contains(&before.object)?,
-            };
-            if is_enough {
-                return Ok(before.object);
-            }
+        let before = node.held_before().filter(|before| before.entries == entries);
+        if let Some(before) = before
+            && self.is_kept(&before.object)?
+        {
+            return Ok(before.object);
         }
         // The leaves of a directory that has several build on none of its leaves of before: which
         // one that would be is not known here, and most of them are what they were anyhow.

@@ -84,8 +84,8 @@ fn take_wide(from: &mut Reader<'_>) -> Result<Wide, BadObject> {
 }
 
 /// `None` if it is the block of another key.
-pub(super) fn decode_block(raw: &[u8], key: &[u8]) -> Result<Option<Recalled>, BadObject> {
-    let mut from = Reader(raw);
+pub(super) fn decode_block(raw: Vec<u8>, key: &[u8]) -> Result<Option<Recalled>, BadObject> {
+    let mut from = Reader(&raw);
     let checksum = u64::from_le_bytes(from.array()?);
     if hash_of(from.0) != checksum {
         return Err(BadObject::Short);
@@ -101,7 +101,8 @@ pub(super) fn decode_block(raw: &[u8], key: &[u8]) -> Result<Option<Recalled>, B
     let marks = (0..count).map(|_| take_mark(&mut from)).collect::<Result<Vec<_>, _>>()?;
     let entries = manifest::decode_leaf(from.0)?;
     let fits = entries.len() == marks.len();
-    Ok(fits.then_some(Recalled::Whole(Block { object, entries, marks })))
+    let block = Block { object, entries, marks };
+    Ok(fits.then_some(Recalled::Whole { block, raw }))
 }
 
 fn take_mark(from: &mut Reader<'_>) -> Result<Mark, BadObject> {

@@ -15,7 +15,12 @@ use crate::tree::{BadObject, Entry};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recalled {
     /// All of it.
-    Whole(Block),
+    Whole {
+        /// What it was.
+        block: Block,
+        /// The same as it is stored, for [`StatCacheWriter::add_again`]; nothing if it is not.
+        raw: Vec<u8>,
+    },
     /// Where the parts of it are.
     Wide(Wide),
 }
@@ -44,7 +49,7 @@ impl Recalled {
     /// The id of the directory's object.
     pub const fn object(&self) -> &ChunkId {
         match self {
-            Self::Whole(block) => &block.object,
+            Self::Whole { block, .. } => &block.object,
             Self::Wide(wide) => &wide.object,
         }
     }
@@ -83,8 +88,8 @@ impl Run {
 
     pub(super) fn read(&self, file: &File) -> io::Result<Block> {
         let raw = read_at(file, self.offset, self.length)?;
-        match decode_block(&raw, RUN_KEY) {
-            Ok(Some(Recalled::Whole(block))) => Ok(block),
+        match decode_block(raw, RUN_KEY) {
+            Ok(Some(Recalled::Whole { block, .. })) => Ok(block),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
