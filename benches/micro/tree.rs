@@ -49,7 +49,7 @@ pub(crate) fn stat_cache(criterion: &mut Criterion) {
     let marks = vec![Mark::nothing(); entries.len()];
     let object: ChunkId = stage.repository.hash(b"an object");
     let key = |number: u32| format!("app/plugin-{number:06}").into_bytes();
-    let origin = Origin { snapshot: None, boot_id: "boot".to_owned(), source: [7; 32] };
+    let origin = Origin { snapshot: None, boot_id: "boot".to_owned(), source: [7; 32], root: "/root".into() };
     let write = || {
         let file = tempfile::tempfile_in(stage.place.path()).expect("a file can be made");
         let writer = StatCacheWriter::new(file);

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::snapshot;
+
 use super::environment::Environment;
 use super::failure::{Code, Failure};
 
@@ -67,6 +69,13 @@ impl Directories {
     /// Index, catalogue and stat cache; `None` means to work without.
     pub(super) fn cache(&self) -> Option<&PathBuf> {
         self.cache.as_ref()
+    }
+
+    /// Removes the caches that nobody uses any more.
+    pub(super) fn tidy(&self) {
+        if let Some(cache) = self.cache() {
+            snapshot::tidy(cache);
+        }
     }
 
     /// Sockets and scratch that a reboot may forget; the state directory where there is none.

@@ -95,6 +95,9 @@ fn prune(
     if let Some(failure) = refused.into_inner() {
         return Err(failure);
     }
+    if mode == PruneMode::Write {
+        cx.directories.tidy();
+    }
     Ok(tell(cx, &report, &progress))
 }
 

@@ -31,6 +31,7 @@ mod testing;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests build their own worlds")]
 mod tests;
+mod tidy;
 mod verify;
 mod written;
 
@@ -54,5 +55,6 @@ pub use refill::{OnDisk, on_disk, refill};
 pub use source::{Memory, Source, Trust};
 pub use stats::{Share, Stats, stats};
 pub use take::{Prepared, Request, StoredTrees, prepare, prepare_stored, take};
+pub use tidy::tidy;
 pub use verify::{Verification, verify};
 pub use written::Proved;

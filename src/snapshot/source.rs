@@ -19,6 +19,9 @@ pub struct Source {
     pub exclusions: Exclusions,
 }
 
+/// What the name of a place begins with; the rest tells root and repository.
+pub(super) const PLACE_PREFIX: &str = "stat-";
+
 /// How far stat data is believed, so that a file need not be read again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
@@ -42,7 +45,7 @@ impl Memory<'_> {
     /// The file that remembers the root at `path`, a resolved path.
     pub(super) fn place_of(&self, repository: &Repository, path: &Path) -> Option<PathBuf> {
         use std::fmt::Write as _;
-        let mut name = "stat-".to_owned();
+        let mut name = PLACE_PREFIX.to_owned();
         for byte in &source_key(repository, path)[..12] {
             write!(name, "{byte:02x}").expect("a string takes every digit");
         }
@@ -69,7 +72,8 @@ impl Memory<'_> {
 
 /// What a new cache of the root at `path` is of.
 pub(super) fn origin(repository: &Repository, path: &Path, snapshot: Option<ObjectId>) -> Origin {
-    Origin { snapshot, boot_id: host::boot_id(), source: source_key(repository, path) }
+    let source = source_key(repository, path);
+    Origin { snapshot, boot_id: host::boot_id(), source, root: path.to_owned() }
 }
 
 fn source_key(repository: &Repository, path: &Path) -> [u8; 32] {

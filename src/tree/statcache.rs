@@ -6,28 +6,25 @@
 //! what it is a cache of · where those two begin, and a checksum over them.
 
 mod block;
+mod tail;
 mod wide;
+mod write;
 
-use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::wire::{Reader, Writer};
-use super::{BadObject, Entry, Mtime};
+use super::{Entry, Mtime};
 use crate::os::file;
 use crate::os::meta::{Inode, Stamp, Stat};
-use crate::repository::{ChunkId, ObjectId};
+use crate::repository::ChunkId;
 
-use self::block::{decode_block, encode_block, hash_of, key_of};
+use self::block::{decode_block, hash_of};
+pub use self::tail::{Origin, root_of};
+use self::tail::{Place, Tail};
 pub use self::wide::{Recalled, Run, Wide};
-
-const MAGIC: [u8; 8] = *b"snapst2\n";
-const TRAILER_BYTES: usize = 8 + 8 + 8 + 32 + 8;
-const PLACE_BYTES: usize = 8 + 8 + 4;
+pub use self::write::StatCacheWriter;
 
 /// The key of the block that holds the root itself, as one entry; a directory's key is its path.
 pub const ROOT_KEY: &[u8] = b"/";
@@ -58,17 +55,6 @@ pub struct Block {
     pub marks: Vec<Mark>,
 }
 
-/// What the cache is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The snapshot that was taken. Its chunks exist while it is listed.
-    pub snapshot: Option<ObjectId>,
-    /// The boot of the machine: after a crash, stat data and bytes may disagree.
-    pub boot_id: String,
-    /// Tells this root and repository from others.
-    pub source: [u8; 32],
-}
-
 /// A cache that can be asked.
 #[derive(Debug)]
 pub struct StatCache {
@@ -78,13 +64,6 @@ pub struct StatCache {
     places: Vec<Place>,
     /// Where the blocks end.
     blocks_bytes: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    hash: u64,
-    offset: u64,
-    length: u32,
 }
 
 impl Mark {
@@ -136,7 +115,10 @@ impl From<Mtime> for Stamp {
 impl StatCache {
     /// Opens the cache at `path`; `None` if there is none for `source` that can be believed.
     pub fn open(path: &Path, source: &[u8; 32]) -> Option<Self> {
-        let cache = Self::read(File::open(path).ok()?).ok()?;
+        let file = File::open(path).ok()?;
+        // Whoever tidies up leaves alone what is in use; what is gone already can be read still.
+        let _ = file.try_lock_shared();
+        let cache = Self::read(file).ok()?;
         (cache.origin.source == *source).then_some(cache)
     }
 
@@ -170,153 +152,8 @@ impl StatCache {
     }
 
     fn read(file: File) -> io::Result<Self> {
-        let length = file.metadata()?.len();
-        let bad = || io::Error::from(io::ErrorKind::InvalidData);
-        let trailer_at = length.checked_sub(TRAILER_BYTES as u64).ok_or_else(bad)?;
-        let mut trailer = [0; TRAILER_BYTES];
-        file.read_exact_at(&mut trailer, trailer_at)?;
-        let mut from = Reader(&trailer);
-        let mut number = || from.array().map(u64::from_le_bytes).map_err(|_| bad());
-        let (places_at, count, origin_at) = (number()?, number()?, number()?);
-        let checksum: [u8; 32] = from.array().map_err(|_| bad())?;
-        let magic: [u8; 8] = from.array().map_err(|_| bad())?;
-        let places_bytes = count.checked_mul(PLACE_BYTES as u64).ok_or_else(bad)?;
-        let fits =
-            places_at.checked_add(places_bytes) == Some(origin_at) && origin_at <= trailer_at;
-        if magic != MAGIC || !fits {
-            return Err(bad());
-        }
-        let mut tail = vec![0; usize::try_from(trailer_at - places_at).map_err(|_| bad())?];
-        file.read_exact_at(&mut tail, places_at)?;
-        if blake3::hash(&tail) != checksum {
-            return Err(bad());
-        }
-        let mut from = Reader(&tail);
-        let places = (0..count).map(|_| Place::decode(&mut from));
-        let places = places.collect::<Result<_, _>>().map_err(|_| bad())?;
-        let origin = Origin::decode(&mut from).map_err(|_| bad())?;
-        Ok(Self { file, origin, places, blocks_bytes: places_at })
-    }
-}
-
-/// A cache that is being written, by many threads.
-#[derive(Debug)]
-pub struct StatCacheWriter {
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    out: BufWriter<File>,
-    offset: u64,
-    places: Vec<Place>,
-    /// Why it will be no cache. Whoever walks a tree is told at the end, and goes on.
-    failed: Option<io::Error>,
-}
-
-impl Inner {
-    fn append(&mut self, head: &[u8], leaf: &[u8]) -> io::Result<(u64, u32)> {
-        let length = u32::try_from(head.len() + leaf.len());
-        let length = length.map_err(|_| io::ErrorKind::FileTooLarge)?;
-        self.out.write_all(head)?;
-        self.out.write_all(leaf)?;
-        let offset = self.offset;
-        self.offset += u64::from(length);
-        Ok((offset, length))
-    }
-
-    fn append_block(&mut self, key: &[u8], head: &[u8], leaf: &[u8]) -> io::Result<()> {
-        let (offset, length) = self.append(head, leaf)?;
-        self.places.push(Place { hash: hash_of(key), offset, length });
-        Ok(())
-    }
-
-    /// Copies all blocks of `other` to where they were: runs are known by their place.
-    fn adopt_all(&mut self, other: &StatCache) -> io::Result<()> {
-        let mut room = vec![0; 256 * 1024];
-        while self.offset < other.blocks_bytes {
-            let left = usize::try_from(other.blocks_bytes - self.offset).unwrap_or(room.len());
-            let part = left.min(room.len());
-            other.file.read_exact_at(&mut room[..part], self.offset)?;
-            self.out.write_all(&room[..part])?;
-            self.offset += part as u64;
-        }
-        self.places.extend(&other.places);
-        Ok(())
-    }
-}
-
-impl StatCacheWriter {
-    /// Writes into `file`, which is new and empty.
-    pub fn new(file: File) -> Self {
-        let out = BufWriter::with_capacity(256 * 1024, file);
-        Self { inner: Mutex::new(Inner { out, offset: 0, places: Vec::new(), failed: None }) }
-    }
-
-    /// Adds the block of one directory. If that fails, [`Self::finish`] says so.
-    pub fn add(&self, key: &[u8], object: &ChunkId, entries: &[Entry], marks: &[Mark]) {
-        let (head, leaf) = encode_block(key, object, entries, marks);
-        let mut inner = self.inner.lock().expect("no holder of this lock panics");
-        if inner.failed.is_none() {
-            inner.failed = inner.append_block(key, &head, &leaf).err();
-        }
-    }
-
-    /// Adds the block of one directory as another cache had it.
-    pub fn add_again(&self, key: &[u8], raw: &[u8]) {
-        let mut inner = self.inner.lock().expect("no holder of this lock panics");
-        if inner.failed.is_none() {
-            inner.failed = inner.append_block(key, raw, &[]).err();
-        }
-    }
-
-    /// Takes over the blocks of `other`, as they are, but for directories that have one already.
-    pub fn adopt(&self, other: &StatCache) -> io::Result<()> {
-        let mut inner = self.inner.lock().expect("no holder of this lock panics");
-        if inner.offset == 0 {
-            return inner.adopt_all(other);
-        }
-        let have: HashSet<u64> = inner.places.iter().map(|place| place.hash).collect();
-        for place in other.places.iter().filter(|place| !have.contains(&place.hash)) {
-            let raw = wide::read_at(&other.file, place.offset, place.length)?;
-            match key_of(&raw) {
-                None => {}
-                Some((key, None)) => inner.append_block(key, &raw, &[])?,
-                Some((key, Some(wide))) => inner.adopt_wide(key, &wide, &other.file)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the rest. The file is a cache once it has its name.
-    pub fn finish(self, origin: &Origin) -> io::Result<File> {
-        let inner = self.inner.into_inner().expect("no holder of this lock panics");
-        let Inner { mut out, offset, mut places, failed } = inner;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        places.sort_unstable();
-        let mut tail = Writer::default();
-        for place in &places {
-            tail.raw(&place.hash.to_le_bytes());
-            tail.raw(&place.offset.to_le_bytes());
-            tail.raw(&place.length.to_le_bytes());
-        }
-        let origin_at = offset + tail.0.len() as u64;
-        origin.encode(&mut tail);
-        let checksum = blake3::hash(&tail.0);
-        tail.raw(&offset.to_le_bytes());
-        tail.raw(&(places.len() as u64).to_le_bytes());
-        tail.raw(&origin_at.to_le_bytes());
-        tail.raw(checksum.as_bytes());
-        tail.raw(&MAGIC);
-        out.write_all(&tail.0)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)
-    }
-
-    /// Ends the writing, and asks what was written.
-    pub fn into_cache(self, origin: &Origin) -> io::Result<StatCache> {
-        StatCache::read(self.finish(origin)?)
+        let Tail { origin, places, blocks_bytes } = Tail::of(&file)?;
+        Ok(Self { file, origin, places, blocks_bytes })
     }
 }
 
@@ -344,30 +181,6 @@ fn remove_orphans(path: &Path) {
         if maker.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             let _ = file::remove(&entry.path());
         }
-    }
-}
-
-impl Place {
-    fn decode(from: &mut Reader<'_>) -> Result<Self, BadObject> {
-        Ok(Self {
-            hash: u64::from_le_bytes(from.array()?),
-            offset: u64::from_le_bytes(from.array()?),
-            length: u32::from_le_bytes(from.array()?),
-        })
-    }
-}
-
-impl Origin {
-    fn encode(&self, out: &mut Writer) {
-        out.bytes(self.snapshot.as_ref().map_or(&[][..], |id| id.as_bytes()));
-        out.bytes(self.boot_id.as_bytes());
-        out.raw(&self.source);
-    }
-
-    fn decode(from: &mut Reader<'_>) -> Result<Self, BadObject> {
-        let snapshot = <[u8; 32]>::try_from(from.bytes("origin")?).ok().map(ObjectId::from_bytes);
-        let boot_id = String::from_utf8_lossy(from.bytes("origin")?).into_owned();
-        Ok(Self { snapshot, boot_id, source: from.array()? })
     }
 }
 

@@ -25,6 +25,7 @@ mod world;
 mod apps;
 mod bench;
 mod busy;
+mod caches;
 mod children;
 mod crash_backup;
 mod crash_prune;

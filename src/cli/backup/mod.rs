@@ -219,6 +219,7 @@ fn take(
     let progress = Progress::new(cx.out);
     let snapshot = progress.during(|| store(cx, args, repository, &mut wanted, &progress))?;
     remembered::note(cx, repository, &snapshot);
+    cx.directories.tidy();
     let news = report::news(repository, &snapshot)?;
     Ok(report::tell(cx, &snapshot, &news, &progress))
 }

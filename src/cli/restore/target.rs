@@ -86,6 +86,7 @@ pub(super) fn run(
         }
         Ok::<_, Failure>(losses)
     })?;
+    cx.directories.tidy();
     absent.tell(cx, snapshot);
     let done = Done { plans: &plans, databases: &databases, losses: &losses, lost: absent.count() };
     Ok(report(cx, args, snapshot, &done, &shown, &progress))

@@ -1,9 +1,10 @@
 use super::*;
+use crate::repository::ObjectId;
 use crate::tree::{Content, Kind, Meta};
 
 fn origin() -> Origin {
     let snapshot = Some(ObjectId::from_bytes([7; 32]));
-    Origin { snapshot, boot_id: "boot".to_owned(), source: [1; 32] }
+    Origin { snapshot, boot_id: "boot".to_owned(), source: [1; 32], root: "/root".into() }
 }
 
 fn stat() -> Stat {
@@ -49,6 +50,7 @@ fn a_block_is_found_by_the_path_of_its_directory() {
     assert_eq!(cache.block(&[b'a', 30]).unwrap().object, ChunkId::from_bytes([29; 32]));
     assert!(cache.block(b"b").is_none());
     assert!(StatCache::open(&path, &[2; 32]).is_none(), "a cache of something else");
+    assert_eq!(root_of(&std::fs::File::open(&path).unwrap()).unwrap(), Path::new("/root"));
 }
 
 #[test]

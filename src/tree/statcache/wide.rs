@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use super::block::{decode_block, encode_block, encode_wide};
-use super::{Block, Inner, Mark, StatCache, StatCacheWriter};
+use super::write::Inner;
+use super::{Block, Mark, StatCache, StatCacheWriter};
 use crate::repository::ChunkId;
 use crate::tree::wire::{Reader, Writer};
 use crate::tree::{BadObject, Entry};

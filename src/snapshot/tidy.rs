@@ -1,0 +1,75 @@
+//! Removes what is remembered of roots that nobody looks at any more: each restore into a new
+//! target, say, leaves a file behind. Whatever goes by mistake only costs reading a tree once more,
+//! so nothing here is an error.
+
+use std::io;
+use std::path::Path;
+
+use super::source::PLACE_PREFIX;
+use crate::os::beneath::Dir;
+use crate::os::clock;
+use crate::os::meta::{FileKind, Stat};
+use crate::tree::statcache;
+
+const DAY_SECS: i64 = 24 * 60 * 60;
+/// Longer than a month: who backs up every month still finds what was remembered.
+const UNUSED_DAYS_MAX: i64 = 45;
+/// Longer than a week: a drive that is there once a week is not gone.
+const GONE_DAYS_MAX: i64 = 8;
+/// While all together take less, a root that is gone may come back.
+const GONE_BYTES_MAX: u64 = 256 << 20;
+/// What nobody can read was written by another version, which may be at work.
+const UNREADABLE_DAYS_MAX: i64 = 1;
+/// So many files are looked into by one run, those first that were not used for longest.
+const LOOKS_MAX: usize = 1024;
+
+/// Removes from `dir` what was not used for long, and what is of roots that are gone. What another
+/// process has open stays.
+pub fn tidy(dir: &Path) {
+    // A directory that is not there has nothing that must go.
+    let _ = Dir::open_root(dir).and_then(|dir| remove_unused(&dir, clock::now().0 / 1_000_000_000));
+}
+
+fn remove_unused(dir: &Dir, now_secs: i64) -> io::Result<()> {
+    let mut caches: Vec<(Stat, Box<[u8]>)> = dir
+        .names()?
+        .into_iter()
+        .filter(|name| name.starts_with(PLACE_PREFIX.as_bytes()) && !name.contains(&b'.'))
+        .filter_map(|name| Some((dir.stat(&name).ok()?, name)))
+        .filter(|(stat, _)| stat.kind == FileKind::File)
+        .collect();
+    caches.sort_by_key(|(stat, _)| stat.mtime);
+    let mut bytes: u64 = caches.iter().map(|(stat, _)| stat.size).sum();
+    for (stat, name) in caches.iter().take(LOOKS_MAX) {
+        let days = now_secs.saturating_sub(stat.mtime.secs) / DAY_SECS;
+        let is_crowded = bytes > GONE_BYTES_MAX;
+        if remove_if_unused(dir, name, stat, days, is_crowded).is_ok_and(|is_removed| is_removed) {
+            bytes = bytes.saturating_sub(stat.size);
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_unused(
+    dir: &Dir,
+    name: &[u8],
+    stat: &Stat,
+    days: i64,
+    is_crowded: bool,
+) -> io::Result<bool> {
+    let file = dir.open_file(name)?;
+    let is_unused = days >= UNUSED_DAYS_MAX
+        || match statcache::root_of(&file) {
+            Err(_) => days >= UNREADABLE_DAYS_MAX,
+            Ok(root) => is_gone(&root) && (is_crowded || days >= GONE_DAYS_MAX),
+        };
+    if !is_unused || Stat::of(&file)? != *stat || file.try_lock().is_err() {
+        return Ok(false);
+    }
+    dir.remove(name, stat.inode).map(|()| true)
+}
+
+/// Only what is known not to be there is gone; who may not look does not know.
+fn is_gone(root: &Path) -> bool {
+    root.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}

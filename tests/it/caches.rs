@@ -1,0 +1,171 @@
+//! What is remembered of trees beside the repository: it goes when nobody asks for it any more, and
+//! whatever becomes of its bytes, what is recorded and restored is right.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::oracle::{Skip, same, tree};
+use crate::run::{args, until};
+use crate::stage::{set_time, write};
+use crate::world::World;
+
+const DAY_SECS: i64 = 24 * 60 * 60;
+
+/// The files that remember trees.
+fn caches(world: &World) -> Vec<PathBuf> {
+    let listing = fs::read_dir(world.path("cache")).expect("ours");
+    let paths = listing.map(|entry| entry.expect("ours").path());
+    let is_cache = |path: &PathBuf| {
+        path.file_name().is_some_and(|it| it.as_encoded_bytes().starts_with(b"stat-"))
+    };
+    let mut caches: Vec<PathBuf> = paths.filter(is_cache).collect();
+    caches.sort();
+    caches
+}
+
+/// Makes a file as old as if nobody had used it for so many days.
+fn age(path: &Path, days: i64) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("later");
+    set_time(path, now.as_secs().cast_signed() - days * DAY_SECS - 60, 0);
+}
+
+/// The one that came since `before`.
+fn new_one(world: &World, before: &[PathBuf]) -> PathBuf {
+    let mut new = caches(world);
+    new.retain(|path| !before.contains(path));
+    let [new] = &new[..] else { panic!("{new:?}") };
+    new.clone()
+}
+
+/// Where the tree lies below a target.
+fn placed(world: &World, target: &Path) -> PathBuf {
+    target.join(world.path("tree").strip_prefix("/").expect("absolute"))
+}
+
+fn restored(world: &World, name: &str) -> PathBuf {
+    let before = caches(world);
+    world.snap(args!["restore", "latest", "--target", world.path(name)]).ok();
+    new_one(world, &before)
+}
+
+#[test]
+fn what_is_remembered_of_trees_that_nobody_uses_goes_with_the_next_run() {
+    let world = World::new();
+    write(world.path("tree/file"), "file");
+    let backup = || world.snap(args!["backup", world.path("tree")]).ok();
+    backup();
+    let own = caches(&world);
+    let [fresh, gone_today, gone, unused, unreadable, held] =
+        ["fresh", "gone-today", "gone", "unused", "unreadable", "held"]
+            .map(|name| restored(&world, name));
+    for name in ["gone-today", "gone", "held"] {
+        fs::remove_dir_all(world.path(name)).expect("ours");
+    }
+    age(&gone_today, 1);
+    age(&gone, 9);
+    age(&unused, 46);
+    write(&unreadable, "of another version");
+    age(&unreadable, 2);
+    age(&held, 100);
+    let holder = File::open(&held).expect("ours");
+    holder.lock_shared().expect("nobody else has it");
+    // Neither is what it looks like.
+    let linked = world.path("cache/stat-000000000000000000000000");
+    let aim = world.path("aim");
+    write(&aim, "stays");
+    age(&aim, 100);
+    symlink(&aim, &linked).expect("ours");
+    let dir = world.path("cache/stat-111111111111111111111111");
+    fs::create_dir(&dir).expect("ours");
+    age(&dir, 100);
+
+    world.snap(["prune", "--dry-run"]).ok();
+    assert!(gone.exists() && unused.exists(), "a dry run removes nothing");
+    world.snap(["prune", "--yes"]).ok();
+    let mut stay = [own, vec![fresh, gone_today, held.clone(), linked, dir]].concat();
+    stay.sort();
+    assert_eq!(caches(&world), stay);
+    assert!(aim.exists());
+
+    drop(holder);
+    backup();
+    assert!(!held.exists(), "nobody holds it any more");
+    let last = restored(&world, "last");
+    age(&last, 60);
+    restored(&world, "other");
+    assert!(!last.exists());
+}
+
+/// The files that a backup read.
+fn files_read(world: &World) -> u64 {
+    let run = world.snap(args!["backup", world.path("tree"), "--json"]).ok();
+    run.message("summary")["files_read"].as_u64().expect("a figure")
+}
+
+fn flip(path: &Path, seed: u64) {
+    let mut bytes = fs::read(path).expect("ours");
+    let noise = crate::nasty::noise(64, seed);
+    for place in noise.chunks_exact(8) {
+        let place = u64::from_le_bytes(place.try_into().expect("eight"));
+        let length = bytes.len() as u64;
+        let at = usize::try_from(place % length).expect("within the file");
+        bytes[at] ^= 1 << (place >> 61);
+    }
+    fs::write(path, bytes).expect("ours");
+}
+
+#[test]
+fn a_damaged_memory_of_a_tree_is_dropped_and_made_anew_and_records_nothing_wrong() {
+    let world = World::new();
+    for dir in 0..20 {
+        for file in 0..20 {
+            write(world.path(format!("tree/{dir}/{file}")), format!("{file} of {dir}"));
+        }
+    }
+    // One directory that is remembered in parts.
+    for file in 0..4_500 {
+        write(world.path(format!("tree/wide/{file}")), format!("{file}"));
+    }
+    let truth = tree(world.path("tree"), Skip::default()).0;
+    // What was written in the tick of the clock in which it was read is read again.
+    until("nothing is read again", || files_read(&world) == 0);
+    let [cache] = &caches(&world)[..] else { panic!("{:?}", caches(&world)) };
+    for seed in 0..12 {
+        flip(cache, seed);
+        assert!(files_read(&world) > 0, "seed {seed}: damage was not seen");
+        let target = world.path(format!("target-{seed}"));
+        world.snap(args!["restore", "latest", "--target", target]).ok();
+        same(
+            &truth,
+            &tree(placed(&world, &target), Skip::default()).0,
+            &format!("restored, seed {seed}"),
+        );
+        assert_eq!(files_read(&world), 0, "seed {seed}: it was not made anew");
+        fs::remove_dir_all(&target).expect("ours");
+    }
+    // The same for what a restore believes of its target.
+    let target = world.path("target");
+    let memory = restored(&world, "target");
+    let placed = placed(&world, &target);
+    let converge = args![
+        "restore",
+        "latest",
+        "--target",
+        target,
+        "--overwrite",
+        "--delete",
+        "--yes",
+        "--confirm",
+        "target"
+    ];
+    for seed in 100..112 {
+        flip(&memory, seed);
+        world.snap(args!["diff", "latest", "--live"]).ok();
+        write(placed.join("7/7"), "7 OF 7");
+        write(placed.join("wide/777"), "778");
+        fs::remove_file(placed.join("3/3")).expect("ours");
+        world.snap(&converge).ok();
+        same(&truth, &tree(&placed, Skip::default()).0, &format!("converged, seed {seed}"));
+    }
+}
