@@ -49,7 +49,12 @@ pub(crate) fn stat_cache(criterion: &mut Criterion) {
     let marks = vec![Mark::nothing(); entries.len()];
     let object: ChunkId = stage.repository.hash(b"an object");
     let key = |number: u32| format!("app/plugin-{number:06}").into_bytes();
-    let origin = Origin { snapshot: None, boot_id: "boot".to_owned(), source: [7; 32], root: "/root".into() };
+    let origin = Origin {
+        snapshot: None,
+        boot_id: "boot".to_owned(),
+        source: [7; 32],
+        root: "/root".into(),
+    };
     let write = || {
         let file = tempfile::tempfile_in(stage.place.path()).expect("a file can be made");
         let writer = StatCacheWriter::new(file);
@@ -65,8 +70,8 @@ pub(crate) fn stat_cache(criterion: &mut Criterion) {
     group.bench_function("write", |b| b.iter(write));
     group.bench_function("merge", |b| {
         b.iter(|| {
-            let found = (0..DIRECTORIES).filter_map(|number| cache.block(&key(number)));
-            found.map(|block| block.entries.len()).sum::<usize>()
+            let found = (0..DIRECTORIES).filter_map(|number| cache.list(&key(number)));
+            found.map(Iterator::count).sum::<usize>()
         });
     });
     group.finish();

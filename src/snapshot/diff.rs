@@ -1,9 +1,7 @@
 //! What differs between two stored trees. Equal subtrees are skipped by one compare.
 
-use std::collections::VecDeque;
-
 use crate::repository::{ChunkId, Repository};
-use crate::tree::read::read_dir;
+use crate::tree::read::DirEntries;
 use crate::tree::{Entry, Kind, TreeError, TreePath};
 
 /// One path that differs.
@@ -52,81 +50,93 @@ impl Change {
 /// What differs between the trees `before` and `after`, in the order of a tree. A directory whose
 /// entries differ is named only if it differs itself.
 pub fn between<'a>(repository: &'a Repository, before: &Entry, after: &Entry) -> Changes<'a> {
-    let mut changes = Changes { repository, found: VecDeque::new(), open: Vec::new() };
-    changes.compare(None, Some(before.clone()), Some(after.clone()));
-    changes
+    let roots = Some((None, Some(before.clone()), Some(after.clone())));
+    Changes { repository, roots, open: Vec::new() }
 }
 
-/// The changes between two trees. Ends after the first error.
+/// The changes between two trees. Ends after the first error. Holds one leaf of each level and side,
+/// however large the directories.
 pub struct Changes<'a> {
     repository: &'a Repository,
-    found: VecDeque<Step>,
-    /// What follows the directory that is being compared, the nearest last.
-    open: Vec<VecDeque<Step>>,
+    /// The roots, until they are compared.
+    roots: Option<Twins>,
+    /// The directories that are being compared, the deepest last.
+    open: Vec<Level<'a>>,
 }
 
-enum Step {
-    Found(Box<Change>),
-    /// A directory of which the entries may differ.
-    Below(Option<TreePath>, Option<ChunkId>, Option<ChunkId>),
+/// What two trees have at one path.
+type Twins = (Option<TreePath>, Option<Entry>, Option<Entry>);
+
+/// A directory that is being compared.
+struct Level<'a> {
+    path: Option<TreePath>,
+    before: Side<'a>,
+    after: Side<'a>,
+}
+
+/// What is left of one side.
+struct Side<'a> {
+    entries: Option<DirEntries<'a>>,
+    next: Option<Entry>,
+}
+
+impl<'a> Side<'a> {
+    fn open(repository: &'a Repository, object: Option<ChunkId>) -> Result<Self, TreeError> {
+        let mut entries = object.map(|object| DirEntries::of(repository, &object)).transpose()?;
+        let next = entries.as_mut().and_then(Iterator::next).transpose()?;
+        Ok(Self { entries, next })
+    }
+
+    /// The next entry if it has this name.
+    fn take(&mut self, name: &[u8]) -> Result<Option<Entry>, TreeError> {
+        let taken = self.next.take_if(|next| *next.name == *name);
+        if taken.is_some() {
+            self.next = self.entries.as_mut().and_then(Iterator::next).transpose()?;
+        }
+        Ok(taken)
+    }
+}
+
+impl Level<'_> {
+    /// What both sides have under the next name.
+    fn next(&mut self) -> Result<Option<Twins>, TreeError> {
+        let names = [&self.before.next, &self.after.next].into_iter().flatten();
+        let Some(name) = names.map(|entry| entry.name.clone()).min() else { return Ok(None) };
+        let path = TreePath::child(self.path.as_ref(), &name);
+        let path = path.expect("a decoded name is a part of a path");
+        Ok(Some((Some(path), self.before.take(&name)?, self.after.take(&name)?)))
+    }
 }
 
 impl Changes<'_> {
-    fn compare(&mut self, path: Option<TreePath>, before: Option<Entry>, after: Option<Entry>) {
-        let object = |entry: &Option<Entry>| match entry.as_ref()?.kind {
-            Kind::Directory { object } => Some(object),
-            _ => None,
-        };
-        let (old, new) = (object(&before), object(&after));
-        if !is_equal(before.as_ref(), after.as_ref()) {
-            self.found.push_back(Step::Found(Box::new(Change {
-                path: path.clone(),
-                before,
-                after,
-            })));
-        }
-        if old != new {
-            self.found.push_back(Step::Below(path, old, new));
-        }
-    }
-
-    fn enter(
-        &mut self,
-        path: Option<&TreePath>,
-        old: Option<ChunkId>,
-        new: Option<ChunkId>,
-    ) -> Result<(), TreeError> {
-        let read = |object: Option<ChunkId>| {
-            object.map_or(Ok(Vec::new()), |object| read_dir(self.repository, &object))
-        };
-        let (old, new) = (read(old)?, read(new)?);
-        let later = std::mem::take(&mut self.found);
-        self.open.push(later);
-        let mut old = old.into_iter().peekable();
-        for after in new {
-            while let Some(before) = old.next_if(|before| before.name < after.name) {
-                self.compare(Some(child(path, &before)), Some(before), None);
-            }
-            let before = old.next_if(|before| before.name == after.name);
-            self.compare(Some(child(path, &after)), before, Some(after));
-        }
-        for before in old {
-            self.compare(Some(child(path, &before)), Some(before), None);
-        }
-        Ok(())
-    }
-
     fn step(&mut self) -> Result<Option<Change>, TreeError> {
         loop {
-            match self.found.pop_front() {
-                Some(Step::Found(change)) => return Ok(Some(*change)),
-                Some(Step::Below(path, old, new)) => self.enter(path.as_ref(), old, new)?,
-                None => match self.open.pop() {
-                    Some(later) => self.found = later,
-                    None => return Ok(None),
-                },
+            let twins = match (self.roots.take(), self.open.last_mut()) {
+                (Some(roots), _) => Some(roots),
+                (None, Some(level)) => level.next()?,
+                (None, None) => return Ok(None),
+            };
+            let Some((path, before, after)) = twins else {
+                self.open.pop();
+                continue;
+            };
+            let (old, new) = (object_of(before.as_ref()), object_of(after.as_ref()));
+            if old != new {
+                let before = Side::open(self.repository, old)?;
+                let after = Side::open(self.repository, new)?;
+                self.open.push(Level { path: path.clone(), before, after });
+            }
+            if !is_equal(before.as_ref(), after.as_ref()) {
+                return Ok(Some(Change { path, before, after }));
             }
         }
+    }
+}
+
+fn object_of(entry: Option<&Entry>) -> Option<ChunkId> {
+    match entry?.kind {
+        Kind::Directory { object } => Some(object),
+        _ => None,
     }
 }
 
@@ -136,7 +146,6 @@ impl Iterator for Changes<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let step = self.step();
         if step.is_err() {
-            self.found.clear();
             self.open.clear();
         }
         step.transpose()
@@ -151,10 +160,6 @@ fn is_equal(before: Option<&Entry>, after: Option<&Entry>) -> bool {
         (before, after) => before == after,
     };
     same_kind && before.meta == after.meta && before.link_group == after.link_group
-}
-
-fn child(parent: Option<&TreePath>, entry: &Entry) -> TreePath {
-    TreePath::child(parent, &entry.name).expect("a decoded name is a part of a path")
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::take::resolve;
 use crate::monitor::{Monitor, Problem};
 use crate::os::file;
 use crate::repository::{ObjectId, Repository};
-use crate::tree::statcache::{self, Block, Mark, ROOT_KEY, StatCache, StatCacheWriter};
+use crate::tree::statcache::{self, Listed, Mark, ROOT_KEY, StatCache, StatCacheWriter};
 use crate::tree::walk::Walker;
 use crate::tree::{Entry, Exclusions, Kind, TreeError, TreePath};
 
@@ -107,8 +107,8 @@ pub fn survey(
     let mut found = BTreeMap::new();
     let mut open = vec![None];
     while let Some(dir) = open.pop() {
-        let Some(block) = listing.dir(dir.as_ref()) else { continue };
-        for entry in block.entries {
+        for listed in listing.dir(dir.as_ref()).into_iter().flatten() {
+            let (entry, _) = listed.map_err(TreeError::io("list", &listing.path))?;
             let path = TreePath::child(dir.as_ref(), &entry.name)
                 .expect("a listed name is a part of a path");
             if matches!(entry.kind, Kind::Directory { .. }) {
@@ -230,11 +230,11 @@ impl Look<'_> {
 impl Listing {
     /// The entries of a directory and what stat said of them; `None` is the root. Nothing where
     /// there is no such directory.
-    pub(super) fn dir(&self, path: Option<&TreePath>) -> Option<Block> {
+    pub(super) fn dir(&self, path: Option<&TreePath>) -> Option<Listed<'_>> {
         let key = path.map_or(&b""[..], TreePath::as_bytes);
         let is_settled = |settled: &BTreeSet<TreePath>| is_below(settled, path);
-        self.cache.block(key).or_else(|| match &self.settled {
-            Some((before, settled)) if is_settled(settled) => before.block(key),
+        self.cache.list(key).or_else(|| match &self.settled {
+            Some((before, settled)) if is_settled(settled) => before.list(key),
             _ => None,
         })
     }
@@ -265,7 +265,8 @@ impl Listing {
 
     /// What stat said of the root itself.
     pub(super) fn root_mark(&self) -> Option<Mark> {
-        self.cache.block(ROOT_KEY)?.marks.first().copied()
+        let (_, mark) = self.cache.list(ROOT_KEY)?.next()?.ok()?;
+        Some(mark)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::repository::ChunkId;
 use self::block::{decode_block, hash_of};
 pub use self::tail::{Origin, root_of};
 use self::tail::{Place, Tail};
-pub use self::wide::{Recalled, Run, Wide};
+pub use self::wide::{Listed, Recalled, Run, Wide};
 pub use self::write::StatCacheWriter;
 
 /// The key of the block that holds the root itself, as one entry; a directory's key is its path.
@@ -138,12 +138,9 @@ impl StatCache {
         })
     }
 
-    /// The block of one directory, however wide.
-    pub fn block(&self, key: &[u8]) -> Option<Block> {
-        match self.recall(key)? {
-            Recalled::Whole { block, .. } => Some(block),
-            Recalled::Wide(wide) => wide.whole(self),
-        }
+    /// The entries of one directory, however wide.
+    pub fn list(&self, key: &[u8]) -> Option<Listed<'_>> {
+        Some(Listed::new(self, self.recall(key)?))
     }
 
     /// Some entries of a wide directory.

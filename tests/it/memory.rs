@@ -45,13 +45,25 @@ fn peaks(directories: usize, files: usize) -> BTreeMap<&'static str, u64> {
     plant(&source, directories, files);
     world.snap(args!["init", "--no-recovery"]).ok();
     let peak = |words| peak(&world, words);
-    BTreeMap::from([
+    let target = world.path("target");
+    let mut peaks = BTreeMap::from([
         ("first", peak(args!["backup", source])),
         ("unchanged", peak(args!["backup", source])),
-        ("restore", peak(args!["restore", "latest", "--target", world.path("target")])),
+        ("restore", peak(args!["restore", "latest", "--target", target])),
         ("check", peak(args!["check"])),
         ("stats", peak(args!["stats"])),
-    ])
+    ]);
+    for root in [&target.join(source.strip_prefix("/").expect("absolute")), &source] {
+        for file in (0..files).step_by(files.div_ceil(100)) {
+            write(root.join(format!("dir-0/a-name-as-they-are-{file:07}.txt")), "edited");
+        }
+    }
+    let overwrite = args!["restore", "latest", "--target", target, "--overwrite"];
+    peaks.insert("overwrite", peak(overwrite));
+    peaks.insert("edited", peak(args!["backup", source]));
+    peaks.insert("diff", peak(args!["diff", "latest~1", "latest"]));
+    peaks.insert("live", peak(args!["diff", "latest~1", "--live"]));
+    peaks
 }
 
 #[test]
@@ -59,9 +71,18 @@ fn a_wide_directory_takes_little_more_memory_than_a_narrow_one() {
     let (narrow, wide) = (peaks(1, 100), peaks(1, 60_000));
     // While all entries of a directory were held each took 600 to 720 bytes: 34 to 41 MiB. What is
     // left is bounded: tables of the index, leaves, a batch of files to be written.
-    for (work, most) in
-        [("first", 30), ("unchanged", 10), ("restore", 22), ("check", 14), ("stats", 10)]
-    {
+    // Both sides of a comparison took 450 more: all four were above 30 MiB.
+    for (work, most) in [
+        ("first", 30),
+        ("unchanged", 10),
+        ("restore", 22),
+        ("check", 14),
+        ("stats", 10),
+        ("overwrite", 20),
+        ("edited", 18),
+        ("diff", 16),
+        ("live", 14),
+    ] {
         let (narrow, wide) = (narrow[work], wide[work]);
         assert!(wide < narrow + most * MIB, "{work}: {narrow} bytes of few, {wide} of many");
     }

@@ -19,8 +19,8 @@ use crate::os::meta::Stamp;
 use crate::repository::{ChunkId, Repository};
 use crate::snapshot::SnapshotError;
 use crate::snapshot::live::Listing;
-use crate::tree::read::{find, read_dir};
-use crate::tree::statcache::{Block, Mark};
+use crate::tree::read::{DirEntries, find};
+use crate::tree::statcache::{Listed, Mark};
 use crate::tree::{Entry, Kind, Meta, TreeError, TreePath};
 
 pub(super) struct Planner<'a> {
@@ -45,10 +45,10 @@ struct Pair {
     after: Stamp,
 }
 
-/// Both sides of a pair, name by name.
-struct Sides {
-    wanted: Vec<Entry>,
-    live: Option<Block>,
+/// Both sides of a pair, name by name: of a wide directory only a part is held.
+struct Sides<'a> {
+    wanted: DirEntries<'a>,
+    live: Option<Listed<'a>>,
 }
 
 type Live = (Entry, Mark);
@@ -88,7 +88,7 @@ impl<'a> Planner<'a> {
             let few = self.open.split_off(self.open.len().saturating_sub(PAIRS_LOADED));
             let loaded = few.into_par_iter().rev().map(|pair| self.load(pair));
             for (pair, sides) in loaded.collect::<Result<Vec<_>, _>>()? {
-                self.compare(&pair, sides);
+                self.compare(&pair, sides)?;
             }
         }
         Ok(self.listing.path.clone())
@@ -120,21 +120,30 @@ impl<'a> Planner<'a> {
     }
 
     /// Reads both sides of a pair: most of what comparing costs.
-    fn load(&self, pair: Pair) -> Result<(Pair, Sides), SnapshotError> {
-        let wanted = read_dir(self.repository, &pair.object)?;
+    fn load(&self, pair: Pair) -> Result<(Pair, Sides<'a>), SnapshotError> {
+        let wanted = DirEntries::of(self.repository, &pair.object)?;
         let live = if pair.is_live { self.listing.dir(pair.path.as_ref()) } else { None };
         Ok((pair, Sides { wanted, live }))
     }
 
-    fn compare(&mut self, pair: &Pair, Sides { wanted, live }: Sides) {
-        let live = live.map(|Block { entries, marks, .. }| entries.into_iter().zip(marks));
-        let mut live = live.into_iter().flatten().peekable();
+    fn compare(&mut self, pair: &Pair, sides: Sides<'a>) -> Result<(), SnapshotError> {
+        let Sides { wanted, live } = sides;
+        let listing = self.listing;
+        let unreadable = |error| TreeError::io("list", &listing.path)(error);
+        let mut live = live.into_iter().flatten();
+        let mut next_live = || live.next().transpose().map_err(unreadable);
+        let mut at = next_live()?;
         let opened = self.open.len();
         for wanted in wanted {
-            while let Some(before) = live.next_if(|(entry, _)| entry.name < wanted.name) {
-                self.live_only(pair, before);
+            let wanted = wanted?;
+            while let Some(before) = at.take_if(|(entry, _)| entry.name < wanted.name) {
+                self.live_only(pair, before)?;
+                at = next_live()?;
             }
-            let twin = live.next_if(|(entry, _)| entry.name == wanted.name);
+            let twin = at.take_if(|(entry, _)| entry.name == wanted.name);
+            if twin.is_some() {
+                at = next_live()?;
+            }
             if twin.as_ref().is_some_and(|twin| is_untouched(&wanted, twin)) {
                 continue;
             }
@@ -143,18 +152,26 @@ impl<'a> Planner<'a> {
                 continue;
             }
             match twin {
-                Some(twin) => self.both(pair, path, wanted, twin),
+                Some(twin) => self.both(pair, path, wanted, twin)?,
                 None => self.wanted_only(pair, path, wanted),
             }
         }
-        for after in live {
-            self.live_only(pair, after);
+        while let Some(after) = at {
+            self.live_only(pair, after)?;
+            at = next_live()?;
         }
         // What was opened here is met in the order of the tree.
         self.open[opened..].reverse();
+        Ok(())
     }
 
-    fn both(&mut self, pair: &Pair, path: TreePath, wanted: Entry, live: Live) {
+    fn both(
+        &mut self,
+        pair: &Pair,
+        path: TreePath,
+        wanted: Entry,
+        live: Live,
+    ) -> Result<(), SnapshotError> {
         match (&wanted.kind, &live.0.kind) {
             (Kind::MountPoint | Kind::Database { .. }, _) | (_, Kind::Database { .. }) => {}
             (_, Kind::MountPoint) => self.keep(path, WhyKept::MountPoint),
@@ -162,11 +179,12 @@ impl<'a> Planner<'a> {
                 match (is_directory(wanted_kind), is_directory(live_kind)) {
                     (true, true) => self.both_directories(Some(path), wanted, live),
                     (true, false) => self.directory_for_other(pair, path, wanted, &live),
-                    (false, true) => self.other_for_directory(pair, path, wanted, live),
+                    (false, true) => self.other_for_directory(pair, path, wanted, live)?,
                     (false, false) => self.both_others(pair, path, wanted, live),
                 }
             }
         }
+        Ok(())
     }
 
     fn both_directories(&mut self, path: Option<TreePath>, wanted: Entry, (live, mark): Live) {
@@ -201,23 +219,32 @@ impl<'a> Planner<'a> {
         self.make_directory(pair, path, wanted, replaces);
     }
 
-    fn other_for_directory(&mut self, pair: &Pair, path: TreePath, wanted: Entry, live: Live) {
+    fn other_for_directory(
+        &mut self,
+        pair: &Pair,
+        path: TreePath,
+        wanted: Entry,
+        live: Live,
+    ) -> Result<(), SnapshotError> {
         let (entry, mark) = live;
         // What may stand in the way of a release is decided by its verdicts, like any delete.
         let deletes = self.request.deletes;
         let Removal { is_whole, .. } =
-            removal(self.listing, self.inside_too(deletes, &path), path.clone(), entry, mark);
-        if !is_whole {
-            return self.keep(path, WhyKept::DirectoryInTheWay);
+            removal(self.listing, self.inside_too(deletes, &path), path.clone(), entry, mark)?;
+        if is_whole {
+            let replaces = Some(Replaced { inode: mark.inode, is_directory: true });
+            self.put(pair, path, wanted, replaces);
+        } else {
+            self.keep(path, WhyKept::DirectoryInTheWay);
         }
-        let replaces = Some(Replaced { inode: mark.inode, is_directory: true });
-        self.put(pair, path, wanted, replaces);
+        Ok(())
     }
 
     /// The directory in the way goes itself, for something else is wanted under its name; what is
     /// in it goes only if it may. An empty directory is never in the way.
     fn inside_too<'d>(&self, deletes: Deletes<'d>, path: &TreePath) -> Deletes<'d> {
-        let is_empty = self.listing.dir(Some(path)).is_some_and(|block| block.entries.is_empty());
+        let is_empty =
+            self.listing.dir(Some(path)).is_some_and(|mut inside| inside.next().is_none());
         if is_empty { Deletes::All } else { deletes }
     }
 
@@ -266,12 +293,12 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn live_only(&mut self, pair: &Pair, (entry, mark): Live) {
+    fn live_only(&mut self, pair: &Pair, (entry, mark): Live) -> Result<(), SnapshotError> {
         let path = child(pair.path.as_ref(), &entry);
         if !is_included(self.request.include, &path) {
-            return;
+            return Ok(());
         }
-        let gone = removal(self.listing, self.request.deletes, path, entry, mark);
+        let gone = removal(self.listing, self.request.deletes, path, entry, mark)?;
         if !gone.goners.is_empty() {
             self.touch(pair);
         }
@@ -283,6 +310,7 @@ impl<'a> Planner<'a> {
             }
         }
         self.work.deletes.extend(gone.goners);
+        Ok(())
     }
 
     fn put(&mut self, pair: &Pair, path: TreePath, entry: Entry, replaces: Option<Replaced>) {

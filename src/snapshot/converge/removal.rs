@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Deletes, Goner};
 use crate::snapshot::live::Listing;
 use crate::tree::statcache::Mark;
-use crate::tree::{Entry, Kind, TreePath};
+use crate::tree::{Entry, Kind, TreeError, TreePath};
 
 /// What becomes of a live path, and all below it, that the manifest lacks.
 pub(super) struct Removal {
@@ -23,18 +23,20 @@ pub(super) fn removal(
     path: TreePath,
     entry: Entry,
     mark: Mark,
-) -> Removal {
+) -> Result<Removal, TreeError> {
     let mut met = Vec::new();
     let mut open = vec![(path, entry, mark)];
     while let Some((path, entry, mark)) = open.pop() {
         if matches!(entry.kind, Kind::Directory { .. })
-            && let Some(block) = listing.dir(Some(&path))
+            && let Some(inside) = listing.dir(Some(&path))
         {
-            let inside = block.entries.into_iter().zip(block.marks).rev();
-            open.extend(inside.map(|(entry, mark)| {
+            let first = open.len();
+            for listed in inside {
+                let (entry, mark) = listed.map_err(TreeError::io("list", &listing.path))?;
                 let path = path.join(&entry.name).expect("a listed name is a part of a path");
-                (path, entry, mark)
-            }));
+                open.push((path, entry, mark));
+            }
+            open[first..].reverse();
         }
         met.push((path, entry, mark));
     }
@@ -57,7 +59,7 @@ pub(super) fn removal(
         }
     }
     goners.reverse();
-    Removal { goners, stay, is_whole }
+    Ok(Removal { goners, stay, is_whole })
 }
 
 fn may_go(deletes: Deletes<'_>, path: &TreePath, entry: &Entry) -> bool {

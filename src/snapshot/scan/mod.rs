@@ -268,11 +268,9 @@ impl<'w> Scan<'_, 'w> {
 
     fn try_single_file(&self, name: &[u8]) -> Result<(), SnapshotError> {
         let stat = self.root.stat(name).map_err(TreeError::io("look at", self.task.path))?;
-        let before = self.task.old.and_then(|old| old.block(ROOT_KEY));
-        let before = before.as_ref().and_then(|block| {
-            let (entry, mark) = (block.entries.first()?, *block.marks.first()?);
-            Some(Before { entry, mark, number: None })
-        });
+        let before = self.task.old.and_then(|old| old.list(ROOT_KEY)?.next()?.ok());
+        let before = before.as_ref();
+        let before = before.map(|(entry, mark)| Before { entry, mark: *mark, number: None });
         let found = Found { dir: &self.root, name, stat: &stat, file: None, before };
         let slot = self.take_inode(found, &|| None)?;
         *self.whole.lock().expect("no holder of this lock panics") = slot;

@@ -3,7 +3,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::iter::{self, Zip};
 use std::os::unix::fs::FileExt;
+use std::vec;
 
 use super::block::{decode_block, encode_block, encode_wide};
 use super::write::Inner;
@@ -62,15 +64,43 @@ impl Wide {
         let beyond = self.runs.partition_point(|run| *run.first_name <= *name);
         self.runs.get(beyond.checked_sub(1)?)
     }
+}
 
-    pub(super) fn whole(&self, cache: &StatCache) -> Option<Block> {
-        let mut whole = Block { object: self.object, entries: Vec::new(), marks: Vec::new() };
-        for run in &self.runs {
-            let mut block = cache.run(run)?;
-            whole.entries.append(&mut block.entries);
-            whole.marks.append(&mut block.marks);
+/// The entries of a directory, with a mark for each, sorted by name. Holds one run, however wide the
+/// directory.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    cache: &'a StatCache,
+    held: Zip<vec::IntoIter<Entry>, vec::IntoIter<Mark>>,
+    runs: vec::IntoIter<Run>,
+}
+
+impl<'a> Listed<'a> {
+    pub(super) fn new(cache: &'a StatCache, recalled: Recalled) -> Self {
+        let (block, runs) = match recalled {
+            Recalled::Whole { block, .. } => ((block.entries, block.marks), Vec::new()),
+            Recalled::Wide(wide) => (Default::default(), wide.runs),
+        };
+        Self { cache, held: iter::zip(block.0, block.1), runs: runs.into_iter() }
+    }
+}
+
+impl Iterator for Listed<'_> {
+    type Item = io::Result<(Entry, Mark)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(next) = self.held.next() {
+                return Some(Ok(next));
+            }
+            match self.runs.next()?.read(&self.cache.file) {
+                Ok(block) => self.held = iter::zip(block.entries, block.marks),
+                Err(error) => {
+                    self.runs = Vec::new().into_iter();
+                    return Some(Err(error));
+                }
+            }
         }
-        Some(whole)
     }
 }
 
