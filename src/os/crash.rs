@@ -190,12 +190,15 @@ crash_points! {
     PruneCondemned = "prune-condemned",
     /// What snapshots since then need of them is in new packs too.
     PruneRescued = "prune-rescued",
-    /// The index says everything twice: the segments that name condemned packs may go.
+    /// The index says everything twice that a group of segments says which name condemned packs:
+    /// they may go.
     PruneReplaced = "prune-replaced",
     /// One forgotten snapshot is gone; its tombstone is still there.
     PruneSnapshotRemoved = "prune-snapshot-removed",
     /// One segment that names condemned packs is gone.
     PruneSegmentRemoved = "prune-segment-removed",
+    /// A group of segments is gone; condemned packs that nobody names any more are still there.
+    PruneNameless = "prune-nameless",
     /// One condemned pack is gone.
     PrunePackRemoved = "prune-pack-removed",
     /// All that was condemned is gone, and the record with it.

@@ -19,7 +19,7 @@ use super::check::{CheckReport, Finding, Severity, Sum};
 use super::error::RepositoryError;
 use super::format::FeatureClass;
 use super::id::ObjectId;
-use super::index::{Named, build};
+use super::index::{Named, SEGMENT_CHUNKS, build};
 use super::lease::{Hold, Lease};
 use super::object::ObjectKind;
 use super::pack::{Contents, PackClass};
@@ -54,9 +54,6 @@ pub struct RebuiltIndex {
     /// What is wrong with segments and packs.
     pub findings: Vec<Finding>,
 }
-
-/// A segment names about so many chunks.
-const SEGMENT_CHUNKS: usize = 256 * 1024;
 
 impl Repository {
     /// Makes the index anew from what the packs themselves say.

@@ -10,7 +10,7 @@ use snap_backup::snapshot::{self, Snapshot};
 use crate::nasty::noise;
 use crate::oracle::{Skip, same, tree};
 use crate::run::{Run, args};
-use crate::stage::{Small, write};
+use crate::stage::write;
 use crate::world::World;
 
 const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
@@ -63,7 +63,7 @@ fn ids_in(message: &Value) -> Vec<String> {
     all.iter().map(|one| one["id"].as_str().expect("an id").to_owned()).collect()
 }
 
-fn checks_clean(world: &World) {
+pub(crate) fn checks_clean(world: &World) {
     world.snap(["check", "--read-data"]).ok();
 }
 
@@ -99,7 +99,7 @@ fn what_was_forgotten_is_taken_back_until_it_is_pruned() {
 }
 
 /// Fails unless the snapshot is, byte for byte, what lies at `source`.
-fn restores(world: &World, id: &str, source: &Path) {
+pub(crate) fn restores(world: &World, id: &str, source: &Path) {
     let target = world.path(format!("restored-{}", &id[..12]));
     let _ = std::fs::remove_dir_all(&target);
     world.snap(args!["restore", id, "--target", target]).ok();
@@ -223,7 +223,7 @@ pub(crate) fn all_restore(world: &World, source: &Path, taken: &[(String, String
     }
 }
 
-fn repository_bytes(world: &World) -> u64 {
+pub(crate) fn repository_bytes(world: &World) -> u64 {
     let files = walkdir::WalkDir::new(world.repository()).into_iter().map(|e| e.expect("ours"));
     files
         .map(|entry| entry.metadata().expect("ours"))
@@ -258,84 +258,6 @@ fn a_prune_makes_room_and_every_snapshot_that_stays_restores() {
         let left = std::fs::read_dir(world.repository().join(name)).expect("ours").count();
         assert_eq!(left, 0, "{name}");
     }
-}
-
-#[test]
-fn a_prune_of_a_repository_on_a_disk_without_a_byte_left_frees_what_it_can() {
-    if !crate::is_root() {
-        eprintln!("skipped: mounting a small file system needs root");
-        return;
-    }
-    let world = World::bare();
-    let disk = Small::mount(world.repository(), "size=48m,mode=700");
-    world.snap(["init", "--no-recovery"]).ok();
-    let (stays, goes) = (world.path("stays"), world.path("goes"));
-    write(stays.join("file"), noise(1_000_000, 1));
-    write(goes.join("file"), noise(2_000_000, 2));
-    world.snap(args!["backup", stays]).ok();
-    let run = world.snap(args!["backup", goes, "--json"]).ok();
-    let id = run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned();
-    world.snap(args!["forget", id, "--yes"]).ok();
-    disk.fill();
-    assert_ne!(world.snap(args!["backup", stays]).code(), 0, "there is no room at all");
-    let before = repository_bytes(&world);
-    world.snap(["prune", "--yes"]).ok();
-    let after = repository_bytes(&world);
-    assert!(before > after + 1_000_000, "{before} -> {after}");
-    checks_clean(&world);
-    world.snap(args!["backup", stays]).ok();
-    let latest = world.snap(["snapshots", "--json"]).ok().message("snapshots");
-    let latest = latest["snapshots"].as_array().and_then(|all| all.last()).expect("one");
-    restores(&world, latest["id"].as_str().expect("an id"), &stays);
-    // With room again the reserve comes back, for the next time.
-    disk.free();
-    world.snap(args!["backup", stays]).ok();
-    assert!(world.repository().join("reserve").exists());
-}
-
-#[test]
-fn a_prune_of_a_repository_that_is_nearly_full_frees_what_it_can() {
-    if !crate::is_root() {
-        eprintln!("skipped: mounting a small file system needs root");
-        return;
-    }
-    let world = World::bare();
-    let _disk = Small::mount(world.repository(), "size=6m,mode=700");
-    world.snap(["init", "--no-recovery"]).ok();
-    let source = world.path("tree");
-    let mut ids = Vec::new();
-    let other = world.path("other");
-    let mut backup = |source: &Path| {
-        let run = world.snap(args!["backup", source, "--json"]).ok();
-        ids.push(run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned());
-    };
-    // One pack that is needed by half, then one that nobody needs.
-    write(source.join("stays"), noise(1_000_000, 1));
-    write(source.join("goes"), noise(1_000_000, 2));
-    backup(&source);
-    std::fs::remove_file(source.join("goes")).expect("ours");
-    backup(&source);
-    write(other.join("comes"), noise(600_000, 3));
-    backup(&other);
-    world.snap(args!["forget", ids[0], ids[2], "--yes"]).ok();
-    let free = |path: &Path| {
-        let said = rustix::fs::statvfs(path).expect("ours");
-        usize::try_from(said.f_bavail * said.f_frsize).expect("small")
-    };
-    let filler = world.repository().join("filler");
-    std::fs::write(&filler, vec![7; free(&world.repository()) - 300_000]).expect("it fits");
-    let before = repository_bytes(&world);
-    world.snap(["prune", "--yes"]).ok().says("no room to write packs anew");
-    let after = repository_bytes(&world);
-    assert!(before - after > 500_000, "{before} -> {after}");
-    checks_clean(&world);
-    restores(&world, &ids[1], &source);
-    std::fs::remove_file(&filler).expect("ours");
-    let before = repository_bytes(&world);
-    world.snap(["prune", "--yes"]).ok();
-    assert!(before - repository_bytes(&world) > 900_000, "now there is room to write anew");
-    checks_clean(&world);
-    restores(&world, &ids[1], &source);
 }
 
 #[test]

@@ -24,6 +24,11 @@ pub(super) use table::{Bytes, Row, Table};
 use super::id::{ChunkId, ObjectId};
 use super::pack::PackClass;
 
+/// A segment is published when so many chunks wait for it, so that a long run neither holds all
+/// its ids in memory nor loses all its work to a kill. Twice as many cost 20 MB more. Nor does a
+/// prune, or a repair, make longer ones: to replace one takes room for another beside it.
+pub(super) const SEGMENT_CHUNKS: usize = 64 * 1024;
+
 /// Where a chunk is. Ordered as packs are read best: by pack, then frame, then chunk.
 ///
 /// Pack numbers hold for one opened repository, and say nothing in another process.

@@ -13,34 +13,30 @@
 //! a prune that was stopped for long and wakes up deletes nothing that another has come to rely on.
 
 mod bases;
+mod carry_out;
 mod choose;
 mod copy;
+mod decide;
+mod groups;
 mod marks;
 mod plan;
 mod purge;
+mod segments;
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use bases::Builders;
 pub use choose::Thrift;
-use choose::{PackTally, Why, choose};
-use copy::Copier;
 use marks::{Marked, Marks};
 pub use plan::PrunePlan;
-use plan::planned;
 
 use super::condemned::{self, Condemned, GivenUp};
 use super::error::RepositoryError;
 use super::id::{ChunkId, ObjectId};
-use super::lease::Lease;
 use super::object::ObjectKind;
-use super::pack::PackClass;
 use super::record::RecordKind;
 use super::repository::Repository;
 use super::run::{WriteOptions, Writer};
-use crate::monitor::Monitor;
-use crate::os::crash::{CrashPoint, reach};
 
 /// Whether a prune only says what it would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,9 +179,9 @@ impl Pruner<'_> {
     }
 
     /// Marks a chunk as needed; `hot` by one of the newest snapshots. Whether it was not before.
-    pub fn mark(&mut self, id: &ChunkId, hot: bool) -> Result<bool, RepositoryError> {
+    pub fn mark(&self, id: &ChunkId, hot: bool) -> Result<bool, RepositoryError> {
         let inner = &self.repository.inner;
-        let marked = marks_of(&mut self.marks).mark(id, hot);
+        let marked = self.marks().mark(id, hot);
         match marked.map_err(|error| inner.index_error(error))? {
             Marked::New => Ok(true),
             Marked::Known => Ok(false),
@@ -193,185 +189,12 @@ impl Pruner<'_> {
         }
     }
 
-    /// Chooses packs by what was marked.
-    pub fn plan(&mut self, thrift: &Thrift) -> Result<PrunePlan, RepositoryError> {
-        let inner = &self.repository.inner;
-        self.builders.mark_needed(inner, marks_of(&mut self.marks))?;
-        let mut tallies = self.tallies()?;
-        let sizes = inner.config.sizes;
-        let small = |class: PackClass| {
-            u64::from(match class {
-                PackClass::Data => sizes.data_pack_bytes,
-                PackClass::Metadata => sizes.metadata_pack_bytes,
-            }) / 8
-        };
-        let mut chosen = choose(&tallies, thrift, &small);
-        let going: HashSet<ObjectId> =
-            chosen.iter().filter_map(|(number, _)| tallies[*number].id).collect();
-        let litter = self.litter();
-        let going = going.into_iter().chain(litter.iter().copied()).collect();
-        if self.builders.mark_staying(inner, marks_of(&mut self.marks), &going)? {
-            tallies = self.tallies()?;
-            for (number, why) in &mut chosen {
-                if *why == Why::Unneeded && tallies[*number].kept_chunks > 0 {
-                    *why = Why::Sparse;
-                }
-            }
-        }
-        let mut plan = planned(&tallies, &chosen);
-        self.rewritten.clear();
-        self.given_up = GivenUp::default();
-        for (number, why) in &chosen {
-            let tally = &tallies[*number];
-            let number = u32::try_from(*number).expect("a place has 28 bits for packs");
-            if tally.kept_chunks > 0 {
-                self.rewritten.push(number);
-            }
-            if *why != Why::Condemned {
-                self.given_up.packs.extend(tally.id);
-            }
-        }
-        let marks = marks_of(&mut self.marks);
-        self.rewritten.sort_by_key(|pack| marks.first_needed(*pack));
-        for id in litter {
-            let bytes = self.sizes.get(&id).copied().unwrap_or(0);
-            plan.unneeded_packs += 1;
-            plan.unneeded_bytes += bytes;
-            plan.freed_bytes += bytes;
-            self.given_up.packs.push(id);
-        }
-        plan.packs = self.sizes.len() as u64;
-        plan.bytes = self.sizes.values().sum();
-        reach(CrashPoint::PruneMarked);
-        Ok(plan)
-    }
-
-    fn tallies(&self) -> Result<Vec<PackTally>, RepositoryError> {
-        let inner = &self.repository.inner;
-        let marks = self.marks.as_ref().expect("marks were made before");
-        let mut tallies = marks.tally().map_err(|error| inner.index_error(error))?;
-        for tally in &mut tallies {
-            let Some(id) = &tally.id else { continue };
-            tally.stored_bytes = self.sizes.get(id).copied().unwrap_or(0);
-            tally.is_awaited = condemn(&self.awaited, id);
-            tally.is_forced = !tally.is_awaited && condemn(&self.ready, id);
-        }
-        Ok(tallies)
-    }
-
-    /// Packs that no segment names and that nobody is about to name in one.
-    fn litter(&self) -> Vec<ObjectId> {
-        // Whoever is at work may be.
-        if !self.is_alone && self.writer.is_some() {
-            return Vec::new();
-        }
-        let is_new = |id: &&ObjectId| !condemn(&self.awaited, id) && !condemn(&self.ready, id);
-        self.unindexed.iter().filter(is_new).copied().collect()
-    }
-
-    /// Writes anew what is needed of the chosen packs, then condemns them, and the snapshots that
-    /// nobody wants. Durable on return.
-    pub fn condemn(
-        &mut self,
-        snapshots: Vec<ObjectId>,
-        monitor: &dyn Monitor,
-    ) -> Result<(), RepositoryError> {
-        self.copy(monitor)?;
-        reach(CrashPoint::PruneCopied);
-        let mut given_up = std::mem::take(&mut self.given_up);
-        given_up.snapshots = snapshots;
-        if given_up.packs.is_empty() && given_up.snapshots.is_empty() {
-            return Ok(());
-        }
-        let inner = &self.repository.inner;
-        let writer = writer_of(self.writer.as_ref())?;
-        let names = inner.backend.list(ObjectKind::Condemned)?;
-        let others = writer.with_lease(|lease| lease.others(inner))?;
-        let known = others.iter().map(super::lease::Holder::generation).max().unwrap_or(0);
-        let generation = condemned::highest(&names).max(known) + 1;
-        writer.check_lease()?;
-        self.own = Some(condemned::write(inner, generation, &given_up)?);
-        reach(CrashPoint::PruneCondemned);
-        Ok(())
-    }
-
-    fn copy(&self, monitor: &dyn Monitor) -> Result<(), RepositoryError> {
-        let writer = writer_of(self.writer.as_ref())?;
-        let marks = self.marks.as_ref().expect("marks were made before");
-        if self.rewritten.is_empty() {
-            return Ok(());
-        }
-        Copier::new(&self.repository.inner, writer, marks, monitor)
-            .copy(&self.rewritten, &self.builders)
-    }
-
-    /// Waits until nobody is left who began before the packs were condemned, at most for `limit`.
-    /// If that comes about, the caller lists the snapshots again, marks what those that are new
-    /// need (after [`Self::begin_marks`]), and calls [`Self::rescue`].
-    pub fn wait(&mut self, limit: Duration) -> Result<bool, RepositoryError> {
-        let Some(own) = &self.own else { return Ok(false) };
-        let (inner, generation) = (&self.repository.inner, own.generation);
-        let outlast = |lease: &Lease| lease.outlast(inner, generation, limit);
-        let alone = writer_of(self.writer.as_ref())?.with_lease(outlast)?;
-        if alone {
-            // Earlier ones that were awaited stay for the next prune: what they condemn was not
-            // copied, for it was needed where it is.
-            self.ready.extend(self.own.take());
-        }
-        Ok(alone)
-    }
-
-    /// Copies what was marked and lies only in condemned packs.
-    pub fn rescue(&mut self, monitor: &dyn Monitor) -> Result<(), RepositoryError> {
-        let inner = &self.repository.inner;
-        let marks = marks_of(&mut self.marks);
-        self.builders.mark_needed(inner, marks)?;
-        let going = self.ready.iter().flat_map(|record| record.packs.iter().copied()).collect();
-        self.builders.mark_staying(inner, marks, &going)?;
-        let tallies = marks.tally().map_err(|error| inner.index_error(error))?;
-        let is_condemned = |id: &ObjectId| condemn(&self.ready, id);
-        self.rewritten = (0_u32..)
-            .zip(&tallies)
-            .filter(|(_, tally)| {
-                tally.kept_chunks > 0 && tally.id.as_ref().is_some_and(is_condemned)
-            })
-            .map(|(number, _)| number)
-            .collect();
-        self.copy(monitor)?;
-        reach(CrashPoint::PruneRescued);
-        Ok(())
-    }
-
-    /// Deletes what was condemned, by this prune or an earlier one, and that nobody relies on.
-    /// `may_go` says of a snapshot whether it is still unwanted.
-    pub fn purge(
-        mut self,
-        may_go: &dyn Fn(&ObjectId) -> bool,
-        monitor: &dyn Monitor,
-    ) -> Result<Pruned, RepositoryError> {
-        let writer = writer_of(self.writer.as_ref())?;
-        let ready = std::mem::take(&mut self.ready);
-        let mut pruned = std::mem::take(&mut self.pruned);
-        if !ready.is_empty() {
-            purge::purge(self.repository, writer, &ready, may_go, monitor, &mut pruned)?;
-        }
-        self.repository.inner.keep_reserve();
-        pruned.bytes_written = writer.totals().stored_bytes;
-        pruned.is_awaiting = self.own.is_some() || !self.awaited.is_empty();
-        Ok(pruned)
+    /// Before [`Self::begin_marks`] nothing can be marked: a caller that does has a bug.
+    fn marks(&self) -> &Marks {
+        self.marks.as_ref().expect("marks were begun before")
     }
 }
 
 fn condemn(records: &[Condemned], pack: &ObjectId) -> bool {
     records.iter().any(|record| record.packs.contains(pack))
-}
-
-/// Before [`Pruner::begin_marks`] nothing can be marked: a caller that does has a bug.
-fn marks_of(marks: &mut Option<Marks>) -> &mut Marks {
-    marks.as_mut().expect("marks were begun before")
-}
-
-/// A dry run has nothing to write with.
-fn writer_of<'w, 'a>(writer: Option<&'w Writer<'a>>) -> Result<&'w Writer<'a>, RepositoryError> {
-    writer.ok_or_else(|| RepositoryError::RunFailed { what: "it is a dry run".to_owned() })
 }

@@ -14,7 +14,7 @@ use super::writer::{Totals, WriteOptions};
 use crate::repository::error::RepositoryError;
 use crate::repository::frame::{Codec, Coding};
 use crate::repository::id::{ChunkId, ObjectId};
-use crate::repository::index::{Bytes, Index, Named, Table, build};
+use crate::repository::index::{Bytes, Index, Named, SEGMENT_CHUNKS, Table, build};
 use crate::repository::lease::Lease;
 use crate::repository::object::ObjectKind;
 use crate::repository::pack::{Contents, PackClass};
@@ -87,10 +87,6 @@ pub(super) struct Scratch {
     pub(super) opened: Vec<u8>,
     pub(super) decoded: Vec<u8>,
 }
-
-/// A segment is published when so many chunks wait for it, so that a long run neither holds all
-/// its ids in memory nor loses all its work to a kill. Twice as many cost 20 MB more.
-const SEGMENT_CHUNKS: usize = 64 * 1024;
 
 impl Run {
     pub(super) fn new(inner: Arc<Inner>, options: WriteOptions, mut lease: Lease) -> Self {
@@ -255,6 +251,7 @@ impl Run {
         self.inner.put_sealed(ObjectKind::Index, &name, &body)?;
         self.inner.backend.sync(ObjectKind::Index)?;
         let length = body.len() as u64;
+        self.inner.reserve_for(length);
         let table = Table::open(Bytes::Memory(body), length)
             .map_err(|error| self.inner.index_error(error))?
             .expect("a table just built adds up");
