@@ -3,7 +3,7 @@
 //! ```text
 //! read up to whole_bytes_max + 1 bytes
 //! if they end there: one chunk
-//! else: cut, chunk after chunk, through a window of twice the longest chunk
+//! else: cut, chunk after chunk, through a window of four of the longest chunks
 //!       and write the list; a full list (65,536 entries) becomes one entry of a list above it
 //! ```
 
@@ -120,6 +120,10 @@ pub(super) fn take_apart(
     cut(chunker, &mut source, window, filled, sink)
 }
 
+/// So many of the longest chunks fit into the window: what is left over is moved to its beginning
+/// before more is read, and of two that was every byte.
+const WINDOW_CHUNKS: usize = 4;
+
 /// Cuts what is longer than one chunk, of which `filled` bytes are in `window` already.
 fn cut(
     chunker: &Chunker,
@@ -134,7 +138,8 @@ fn cut(
     loop {
         if filled - start < chunker.chunk_bytes_max() && !source.ended {
             window.copy_within(start..filled, 0);
-            filled = source.fill(window, filled - start, 2 * chunker.chunk_bytes_max())?;
+            filled =
+                source.fill(window, filled - start, WINDOW_CHUNKS * chunker.chunk_bytes_max())?;
             start = 0;
         }
         if start == filled {

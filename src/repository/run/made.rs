@@ -80,7 +80,10 @@ impl Made<'_> {
             .open(Turn::Frame(number), &clear, sealed, opened)
             .map_err(|_| wrong("just sealed, it does not open"))?;
         let undecodable = |_| wrong("just compressed, it does not decode");
-        if self.coding == Coding::Delta {
+        let decoded = if self.coding == Coding::Raw {
+            // As it is: to decode it would be to copy it.
+            opened
+        } else if self.coding == Coding::Delta {
             let (head, stream) =
                 Head::decode(opened).ok_or_else(|| wrong("just encoded, its head is wrong"))?;
             if head.ids != self.chunks.ids || head.bases != self.chunks.bases {
@@ -88,9 +91,11 @@ impl Made<'_> {
             }
             let bytes = self.plain.len();
             *decoded = codec.decode_after(self.prefix, stream, bytes).map_err(undecodable)?;
+            decoded
         } else {
             codec.decode(header.coding, opened, decoded).map_err(undecodable)?;
-        }
+            decoded
+        };
         if decoded == self.plain {
             Ok(())
         } else {

@@ -107,6 +107,16 @@ impl OpenPack {
         Ok(state.retired && state.outstanding == 0)
     }
 
+    /// Whether somebody fills a frame now.
+    pub(super) fn is_written_to(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).outstanding > 0
+    }
+
+    /// How long it is so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).contents.end()
+    }
+
     /// Takes no more frames. `true` if none is outstanding: close it now.
     pub(super) fn retire(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -40,6 +40,34 @@ fn four_workers_store_each_chunk_once() {
 }
 
 #[test]
+fn workers_that_write_much_at_once_make_few_packs_and_lose_nothing() {
+    let world = World::new();
+    let writer = world.repository.begin(&WriteOptions::default()).unwrap();
+    let noise = |n: u32| {
+        let mut plain = vec![0; 900_000];
+        blake3::Hasher::new().update(&n.to_le_bytes()).finalize_xof().fill(&mut plain);
+        plain
+    };
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let writer = &writer;
+            scope.spawn(move || {
+                let mut bundle = writer.bundle(PackClass::Data);
+                (0..12).for_each(|n| _ = bundle.put(&noise(worker * 12 + n)).unwrap());
+                bundle.finish().unwrap();
+            });
+        }
+    });
+    // 43 MB: one pack could hold it, and each that is begun has a quarter of one before it.
+    assert!((1..=3).contains(&writer.sync().unwrap().packs.len()));
+    writer.commit(b"").unwrap();
+    for n in 0..48 {
+        assert_eq!(world.repository.get(&world.repository.hash(&noise(n))).unwrap(), noise(n));
+    }
+    assert!(world.check().findings.is_empty());
+}
+
+#[test]
 fn two_writers_at_once_do_not_disturb_each_other() {
     let world = World::new();
     let (one, other) = (world.repository.clone(), world.reopen().unwrap());
