@@ -164,7 +164,13 @@ fn dispatch(cx: &Context<'_>, verb: Option<&Verb>) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     };
     cx.out.speak_as(verb.name());
-    limits::threads(THREADS_BESIDES).map_err(|error| no_threads(&error.to_string()))?;
+    match limits::threads(THREADS_BESIDES) {
+        // What takes an application back makes do with the threads it gets.
+        Err(error) if !matches!(verb, Verb::Recover(_) | Verb::Rollback(_)) => {
+            return Err(no_threads(&error.to_string()));
+        }
+        _ => {}
+    }
     signals::listen(cx.out, &SIGNALS);
     if verb.only_looks() {
         transaction::remind(cx);

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::monitor::{Counter, Monitor, News, Problem};
 use crate::os::clock;
+use crate::os::crew::beside;
 
 use super::output::{Level, Output};
 use super::render;
@@ -62,7 +63,8 @@ impl<'a> Progress<'a> {
     pub(super) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         let (done, ended) = crossbeam_channel::bounded::<()>(0);
         std::thread::scope(|scope| {
-            scope.spawn(move || {
+            // Where no thread can be had nothing is drawn.
+            beside(scope, move || {
                 while ended.recv_timeout(self.pace()) == Err(RecvTimeoutError::Timeout) {
                     self.tick();
                 }

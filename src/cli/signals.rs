@@ -34,7 +34,7 @@ pub(super) fn listen(out: &'static Output, signals: &'static Signals) {
         // Without a listener the kernel's default holds: the process dies, `recover` settles it.
         return;
     };
-    thread::spawn(move || {
+    let listener = move || {
         for signal in incoming.forever() {
             match answer(signals, signal) {
                 Answer::Nothing => {}
@@ -44,7 +44,9 @@ pub(super) fn listen(out: &'static Output, signals: &'static Signals) {
                 Answer::End(failure) => end(out, &failure),
             }
         }
-    });
+    };
+    // Without a thread nobody listens: what runs then goes to its end.
+    let _ = thread::Builder::new().spawn(listener);
 }
 
 /// What a signal leads to.

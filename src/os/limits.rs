@@ -1,32 +1,48 @@
 //! What the system lets this process have: threads, and open files.
 
-use std::error::Error as _;
 use std::io;
 use std::thread;
 
+use rayon::ThreadPoolBuilder;
 use rustix::process::{Resource, getrlimit};
 
-/// Starts the threads that any work shares, and so many more besides, which end at once: whether
-/// they can be had is known before anything begins.
+/// Starts the threads that all work shares, as many as there are cores, if so many more can be had
+/// `besides`: known before anything begins. If not, fewer are shared, the calling one at least, and
+/// the refusal is the error.
 pub fn threads(besides: usize) -> io::Result<()> {
-    if let Err(error) = rayon::ThreadPoolBuilder::new().build_global()
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let (had, refused) = probe(cores + besides);
+    let builder = match had.saturating_sub(besides).clamp(had.min(1), cores) {
+        0 => ThreadPoolBuilder::new().num_threads(1).use_current_thread(),
+        shared => ThreadPoolBuilder::new().num_threads(shared),
+    };
+    let built = builder.build_global();
+    match refused {
+        Some(refused) => Err(refused),
         // Otherwise they are there already.
-        && error.source().is_some()
-    {
-        return Err(io::Error::other(error));
+        None => match built {
+            Err(error) if std::error::Error::source(&error).is_some() => {
+                Err(io::Error::other(error))
+            }
+            _ => Ok(()),
+        },
     }
-    // All at once: how many there may be together is what counts. They wait for the end of a channel,
-    // which comes however many were started.
+}
+
+/// How many of so many threads there may be together, and why no more.
+fn probe(wanted: usize) -> (usize, Option<io::Error>) {
+    // They wait for the end of a channel, which comes however many were started.
     let (open, gate) = crossbeam_channel::bounded::<()>(0);
     thread::scope(|scope| {
-        let open = open;
-        for _ in 0..besides {
+        let _open = open;
+        for had in 0..wanted {
             let gate = gate.clone();
             let waits = move || _ = gate.recv();
-            thread::Builder::new().spawn_scoped(scope, waits)?;
+            if let Err(refused) = thread::Builder::new().spawn_scoped(scope, waits) {
+                return (had, Some(refused));
+            }
         }
-        drop(open);
-        Ok(())
+        (wanted, None)
     })
 }
 

@@ -8,6 +8,7 @@
 pub mod beneath;
 pub mod clock;
 pub mod crash;
+pub mod crew;
 pub mod file;
 pub mod host;
 pub mod limits;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::error::RepositoryError;
+use crate::os::crew::beside;
 
 /// Does `work` for every number below `count`, with all cores. After the first error no further
 /// number is begun; that error is returned.
@@ -27,13 +28,15 @@ pub(super) fn for_each(
         return worker();
     }
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+        // The caller is one of them: the system may refuse all others.
+        let threads: Vec<_> = (1..cores).filter_map(|_| beside(scope, worker)).collect();
+        let own = worker();
         let ends = threads.into_iter().map(|thread| match thread.join() {
             Ok(end) => end,
             Err(panic) => std::panic::resume_unwind(panic),
         });
         // All of them are joined before the first error is looked at.
-        ends.collect::<Vec<_>>().into_iter().collect()
+        ends.collect::<Vec<_>>().into_iter().fold(own, Result::and)
     })
 }
 

@@ -1,6 +1,5 @@
 //! What can go wrong with a snapshot.
 
-use std::io;
 use std::path::PathBuf;
 
 use super::record::BadRecord;
@@ -20,9 +19,6 @@ pub enum SnapshotError {
     /// A database could not be dumped, read or restored.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// No threads could be started.
-    #[error("cannot start threads")]
-    Threads(#[source] io::Error),
     /// The annex of a snapshot is not what this version writes.
     #[error("the annex of the snapshot is damaged or too new")]
     BadAnnex,

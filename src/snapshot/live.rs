@@ -40,7 +40,7 @@ pub fn live_digest(
     memory: Memory<'_>,
     monitor: &dyn Monitor,
 ) -> Result<LiveDigest, SnapshotError> {
-    let workers = Workers::new(Keep::Hash(repository), None)?;
+    let workers = Workers::new(Keep::Hash(repository), None);
     let mut roots = Vec::new();
     let mut counts = Counts::default();
     let mut problems = Vec::new();
@@ -100,7 +100,7 @@ pub fn survey(
     want: &(dyn Fn(&TreePath) -> bool + Sync),
     monitor: &dyn Monitor,
 ) -> Result<BTreeMap<TreePath, Entry>, SnapshotError> {
-    let workers = Workers::new(Keep::Hash(repository), None)?;
+    let workers = Workers::new(Keep::Hash(repository), None);
     let (path, exclusions) = (&source.path, &source.exclusions);
     let look = Look { path, exclusions, memory, want: Some(want), after: After::Unknown };
     let listing = look.list(&workers, monitor)?;

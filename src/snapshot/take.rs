@@ -82,7 +82,7 @@ pub fn prepare(
     let (time, watch) = (clock::now(), clock::stopwatch());
     let repository = writer.repository();
     let earlier = Earlier::of(writer, &request.source)?;
-    let workers = Workers::new(Keep::Store(writer), request.threads)?;
+    let workers = Workers::new(Keep::Store(writer), request.threads);
     let mut all = All::default();
     for source in request.sources {
         all.take_root(&workers, source, &request, &earlier.listed, monitor)?;

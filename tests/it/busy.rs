@@ -1,5 +1,7 @@
 //! Two at once, interruptions, and children that outlive their parent.
 
+use std::process::Command;
+
 use crate::notes_upgrade::{unchanged, upgrade, upgrade_to};
 use crate::run::{Running, args, until};
 use crate::site::Notes;
@@ -25,7 +27,12 @@ INSERT INTO notes (title, changed) SELECT 'never', '' FROM n WHERE i < 0;
 
 /// Starts the endless upgrade and waits until its migration has begun to change rows.
 pub(crate) fn in_migration(world: &World, site: &Notes) -> Running {
-    let mut running = world.start(endless(world));
+    in_migration_by(world, site, world.command(endless(world)))
+}
+
+/// The same, started by `command`, which may have more to it.
+pub(crate) fn in_migration_by(world: &World, site: &Notes, command: Command) -> Running {
+    let mut running = world.start_command(command);
     until("the migration deletes rows", || {
         assert!(!running.ended(), "the upgrade ended: {}", running.said());
         site.ask_if_free("SELECT COUNT(*) FROM notes").is_some_and(|count| count != "400\n")

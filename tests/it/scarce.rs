@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::arena::is_full;
+use crate::busy::{endless, in_migration_by};
 use crate::cgroup::{Group, Limited};
 use crate::is_root;
 use crate::nasty::noise;
@@ -198,6 +199,31 @@ fn without_threads_or_processes_the_work_is_refused_or_put_back() {
         group.allow(tasks);
         group.enter()
     });
+}
+
+#[test]
+fn an_application_is_put_back_although_no_thread_can_be_had_any_more() {
+    for kills in [false, true] {
+        let Some(group) = group(Limited::Tasks) else { return };
+        group.allow(1_000);
+        let (world, site) = World::with_notes();
+        let before = site.fingerprint();
+        let command = after(&group.enter(), &world.command(endless(&world)));
+        let running = in_migration_by(&world, &site, command);
+        // From now on the kernel refuses every further one.
+        group.allow(1);
+        if kills {
+            running.signal(9);
+            running.end().killed();
+            let recover = after(&group.enter(), &world.command(["recover"]));
+            world.start_command(recover).end().ok();
+        } else {
+            running.signal(2);
+            running.end().exits(130);
+        }
+        unchanged(&site, &before, "put back without threads");
+        assert_eq!(leftovers(&site), [""; 0]);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! again.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -28,6 +29,7 @@ use crate::database::state::{ObjectRecord, Table, Trigger, View};
 use crate::database::{DatabaseError, Fingerprint, ObjectKind};
 use crate::monitor::Monitor;
 use crate::os::crash::{CrashPoint, reach};
+use crate::os::crew::beside;
 use crate::repository::{ChunkId, Repository};
 
 /// How many connections load rows at once.
@@ -181,8 +183,11 @@ fn load_tables(
     };
     let results: Vec<Result<(), DatabaseError>> = thread::scope(|scope| {
         let guarded = || work().inspect_err(|_| stop.store(true, Ordering::Relaxed));
-        let workers: Vec<_> = (0..LOADERS).map(|_| scope.spawn(guarded)).collect();
-        workers.into_iter().map(|worker| worker.join().expect("a worker panicked")).collect()
+        // The caller is one of them: the system may refuse all others.
+        let workers: Vec<_> = (1..LOADERS).filter_map(|_| beside(scope, guarded)).collect();
+        let own = guarded();
+        let others = workers.into_iter().map(|worker| worker.join().expect("a worker panicked"));
+        iter::once(own).chain(others).collect()
     });
     first_cause(results)
 }

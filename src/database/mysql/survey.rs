@@ -14,6 +14,7 @@ use super::{point, text};
 use crate::database::fingerprint::Hashers;
 use crate::database::{Consistency, DatabaseError, ObjectKind};
 use crate::monitor::Monitor;
+use crate::os::crew::beside;
 
 /// How many connections read rows at once: a server needs a core for each.
 const READERS: usize = 2;
@@ -81,20 +82,19 @@ impl Survey<'_> {
             let finished = sink.finish();
             read.and(finished).map(|()| done)
         };
-        let mut unmoving = point.still;
+        let unmoving = point.still;
+        let mut readers = point.readers.into_iter();
+        let first = readers.next();
         let results: Vec<_> = thread::scope(|scope| {
-            let workers: Vec<_> = point
-                .readers
-                .into_iter()
-                .enumerate()
-                .map(|(index, reader)| {
-                    let unmoving = if index == 0 { unmoving.take() } else { None };
-                    let first: &[_] = if index == 0 { &still } else { &[] };
-                    let work = &work;
-                    scope.spawn(move || work(reader, unmoving, first))
-                })
+            // The caller is one of them: the system may refuse all others.
+            let work = &work;
+            let others: Vec<_> = readers
+                .filter_map(|reader| beside(scope, move || work(reader, None, &[])))
                 .collect();
-            workers.into_iter().map(|worker| worker.join().expect("a worker panicked")).collect()
+            let own = first.map(|reader| work(reader, unmoving, &still));
+            let others = others.into_iter();
+            let others = others.map(|worker| worker.join().expect("a worker panicked"));
+            own.into_iter().chain(others).collect()
         });
         Ok((gather(results)?, consistency))
     }

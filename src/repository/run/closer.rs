@@ -24,10 +24,14 @@ const WAITING_MAX: usize = 2;
 /// A lease is renewed so often; whoever watches it waits for several of these.
 const RENEWAL: Duration = Duration::from_mins(1);
 
-/// Starts the thread. It ends when all senders are gone.
-pub(super) fn start(run: Arc<Run>) -> (Sender<Job>, JoinHandle<()>) {
+/// Starts the thread. It ends when all senders are gone. If the system refuses it, the run has failed.
+pub(super) fn start(run: &Arc<Run>) -> (Sender<Job>, Option<JoinHandle<()>>) {
     let (sender, jobs) = bounded(WAITING_MAX);
-    (sender, thread::spawn(move || work(&run, &jobs)))
+    let own = Arc::clone(run);
+    let started = thread::Builder::new().spawn(move || work(&own, &jobs));
+    let started =
+        started.inspect_err(|error| run.fail_for(format!("no thread can be had: {error}")));
+    (sender, started.ok())
 }
 
 fn work(run: &Run, jobs: &Receiver<Job>) {

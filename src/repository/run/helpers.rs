@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use super::bundle::Feed;
 use super::state::Buffers;
 use super::writer::Writer;
+use crate::os::crew::beside;
 use crate::repository::content::Extent;
 use crate::repository::pack::PackClass;
 
@@ -40,11 +41,11 @@ impl Helpers {
             return None;
         }
         let (jobs, inbox) = bounded(1);
-        for _ in 0..others {
+        let had = (0..others).filter(|_| {
             let inbox = inbox.clone();
-            scope.spawn(move || help(writer, class, &inbox));
-        }
-        Some(Self { jobs })
+            beside(scope, move || help(writer, class, &inbox)).is_some()
+        });
+        (had.count() > 0).then_some(Self { jobs })
     }
 
     /// Hands over what is in `buffers`, which are empty then; `false` if all have enough to do.

@@ -137,9 +137,9 @@ impl Repository {
 
     fn run_with(&self, options: WriteOptions, lease: Lease) -> Writer<'_> {
         let run = Arc::new(Run::new(Arc::clone(&self.inner), options, lease));
-        let (closer, thread) = closer::start(Arc::clone(&run));
+        let (closer, thread) = closer::start(&run);
         let snapshot = ObjectId::random();
-        Writer { repository: self, snapshot, run, closer, thread: Some(thread) }
+        Writer { repository: self, snapshot, run, closer, thread }
     }
 }
 

@@ -10,6 +10,7 @@ use super::{ConvergeDone, ConvergePlan, Differences, Goner, Item, Work, fresh};
 use crate::monitor::{Monitor, Problem};
 use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
+use crate::os::crew::Crew;
 use crate::os::meta::{FileKind, Inode, InodeFlags, Stat, set_flags};
 use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
@@ -33,9 +34,7 @@ pub fn act(
             what: problem.what.clone(),
         });
     }
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build();
-    let pool = pool.map_err(|error| SnapshotError::Threads(io::Error::other(error)))?;
+    let pool = Crew::of_cores();
     match &plan.work {
         Work::Fresh { exists, include, exclusions } => {
             let select = fresh::Select { include: include.as_deref(), exclusions };
@@ -112,14 +111,9 @@ impl ConvergePlan {
 }
 
 impl Act<'_> {
-    fn run(
-        &self,
-        work: &Differences,
-        pool: &rayon::ThreadPool,
-        token: &str,
-    ) -> Result<(), SnapshotError> {
+    fn run(&self, work: &Differences, pool: &Crew, token: &str) -> Result<(), SnapshotError> {
         let before = self.root.stat_self();
-        let aside = Aside::create(&self.root, token, pool.current_num_threads())
+        let aside = Aside::create(&self.root, token, pool.threads())
             .map_err(self.at("make the aside directory in", None))?;
         let spots = match pool.install(|| self.prepare(work, &aside)) {
             Ok(spots) => spots,

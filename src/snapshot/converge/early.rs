@@ -6,6 +6,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use super::act::Act;
+use crate::os::crew::beside;
 use crate::snapshot::SnapshotError;
 
 /// After so many bytes the disk may begin.
@@ -35,9 +36,10 @@ pub(super) fn syncing(
 ) -> Result<(), SnapshotError> {
     thread::scope(|scope| {
         let (ask, asked) = sync_channel(1);
-        let syncs = scope.spawn(move || asked.into_iter().try_for_each(|()| act.sync()));
+        // Without a thread for it nothing is asked early, and all is left to the end.
+        let syncs = beside(scope, move || asked.into_iter().try_for_each(|()| act.sync()));
         let worked = work(&Early { bytes: AtomicU64::new(0), ask });
-        let synced = syncs.join().expect("a sync does not panic");
+        let synced = syncs.map_or(Ok(()), |syncs| syncs.join().expect("a sync does not panic"));
         worked.and(synced)
     })
 }

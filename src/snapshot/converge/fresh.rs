@@ -16,6 +16,7 @@ use super::{ConvergeDone, ConvergePlan};
 use crate::monitor::Monitor;
 use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
+use crate::os::crew::Crew;
 use crate::os::file;
 use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
@@ -48,7 +49,7 @@ impl Select<'_> {
 pub(super) fn create(
     repository: &Repository,
     plan: &ConvergePlan,
-    pool: &rayon::ThreadPool,
+    pool: &Crew,
     exists: bool,
     select: Select<'_>,
     monitor: &dyn Monitor,

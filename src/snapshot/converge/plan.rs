@@ -34,7 +34,7 @@ pub fn plan(
         }
         Ok(_) => {}
     }
-    let workers = Workers::new(Keep::Hash(repository), None)?;
+    let workers = Workers::new(Keep::Hash(repository), None);
     let look = Look {
         path: request.path,
         exclusions: request.exclusions,

@@ -14,6 +14,7 @@ use super::{Differences, Item};
 use crate::monitor::Counter;
 use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
+use crate::os::crew::beside;
 use crate::repository::{Extent, Frame, Place};
 use crate::snapshot::SnapshotError;
 use crate::snapshot::written::Written;
@@ -38,9 +39,13 @@ impl Act<'_> {
         reach(CrashPoint::ConvergeWritten);
         // The disk has to do with the one, the cores with the other.
         let (synced, compared) = thread::scope(|scope| {
-            let syncing = scope.spawn(|| self.sync());
+            let syncing = beside(scope, || self.sync());
             let compared = self.compare_all(work, aside, &spots);
-            (syncing.join().expect("a sync does not panic"), compared)
+            let synced = syncing.map_or_else(
+                || self.sync(),
+                |syncing| syncing.join().expect("a sync does not panic"),
+            );
+            (synced, compared)
         });
         synced?;
         compared?;

@@ -36,7 +36,7 @@ pub fn prove(
     monitor: &dyn Monitor,
 ) -> Result<Proof, SnapshotError> {
     let touched = plan.touched(also);
-    let workers = Workers::new(Keep::Hash(repository), None)?;
+    let workers = Workers::new(Keep::Hash(repository), None);
     let look = Look {
         path: request.path,
         exclusions: request.exclusions,

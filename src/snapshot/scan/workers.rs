@@ -1,10 +1,9 @@
 //! The workers of a scan, and what each of them works with.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Mutex;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
+use crate::os::crew::Crew;
 use crate::repository::{
     Bundle, ChunkId, ContentHasher, Extent, PackClass, Repository, RepositoryError, Stored, Writer,
 };
@@ -12,7 +11,7 @@ use crate::snapshot::SnapshotError;
 
 /// The workers of one run, each with buffers of its own.
 pub(in crate::snapshot) struct Workers<'a> {
-    pub(super) pool: ThreadPool,
+    pub(super) pool: Crew,
     hands: Vec<Mutex<Hands<'a>>>,
     pub(super) keep: Keep<'a>,
 }
@@ -67,14 +66,9 @@ impl Hands<'_> {
 
 impl<'a> Workers<'a> {
     /// As many as there are cores, or `threads`.
-    pub(in crate::snapshot) fn new(
-        keep: Keep<'a>,
-        threads: Option<usize>,
-    ) -> Result<Self, SnapshotError> {
+    pub(in crate::snapshot) fn new(keep: Keep<'a>, threads: Option<usize>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = threads.unwrap_or(cores).max(1);
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|error| SnapshotError::Threads(io::Error::other(error)))?;
+        let pool = Crew::of(threads.unwrap_or(cores).max(1));
         let hands = || match keep {
             Keep::Store(writer) => Hands::Store {
                 data: writer.bundle(PackClass::Data),
@@ -84,8 +78,8 @@ impl<'a> Workers<'a> {
                 Hands::Hash { repository, content: repository.content_hasher() }
             }
         };
-        let hands = (0..threads).map(|_| Mutex::new(hands())).collect();
-        Ok(Self { pool, hands, keep })
+        let hands = (0..pool.threads()).map(|_| Mutex::new(hands())).collect();
+        Self { pool, hands, keep }
     }
 
     /// The repository they work for.

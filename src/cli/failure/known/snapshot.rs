@@ -25,7 +25,6 @@ impl Known for SnapshotError {
             Self::Repository(error) => error.code(),
             Self::Database(error) => error.code(),
             Self::Incomplete { source, .. } => source.code(),
-            Self::Threads(source) => io_code(source),
             Self::RootUnreadable { .. } | Self::LiveUnreadable { .. } => Code::E0602,
             Self::BadRecord { .. } | Self::BadAnnex => Code::E0208,
             Self::BadArchive { .. } => Code::E0211,
