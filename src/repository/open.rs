@@ -14,6 +14,7 @@ use super::object::{self, ObjectKind};
 use super::repository::{Inner, Repository};
 use crate::os::clock;
 use crate::os::file;
+use crate::os::lock::Lock;
 
 /// How a new repository can be opened later. At least one way is needed.
 #[derive(Clone, Default)]
@@ -44,7 +45,7 @@ impl Repository {
     /// Makes a repository in the directory `location`, which must be absent or empty.
     ///
     /// If it fails, what it made is removed again as far as possible; killed half way, it leaves a
-    /// directory that is no repository yet.
+    /// directory that is no repository yet, and that the next attempt takes.
     pub fn init(location: &Path, options: &InitOptions<'_>) -> Result<Self, RepositoryError> {
         if options.passphrase.is_none() && options.machine_key_file.is_none() {
             return Err(RepositoryError::NoKey);
@@ -54,6 +55,12 @@ impl Repository {
             let what = "a file of that name is there";
             return Err(RepositoryError::KeyFile { path: path.to_owned(), what });
         }
+        file::create_dirs(location, 0o700).map_err(RepositoryError::io("create", location))?;
+        // Of two at once the second must not take what the first has made for left over.
+        let alone = Lock::exclusive(location).map_err(RepositoryError::io("lock", location))?;
+        let Some(_alone) = alone else {
+            return Err(RepositoryError::AlreadyExists { location: location.to_owned() });
+        };
         let local = Local::create(location)?;
         let root = local.root().to_owned();
         Self::init_in(Box::new(local), root.clone(), options).inspect_err(|_| {

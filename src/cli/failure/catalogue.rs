@@ -80,7 +80,8 @@ catalogue! {
         "Name it with -r DIR, with SNAP_REPOSITORY, or in config.toml as location in the section \
          [repository].";
     E0113, Error, "the repository cannot be made there", [],
-        "The place for a new repository must be an empty directory, or not exist yet.";
+        "The place for a new repository must be an empty directory, or not exist yet. What an init left \
+         that was cut short is taken, while it holds no data.";
     E0120, Password, "passphrase or key does not open the repository", [],
         "Every key slot was tried. A machine key file fits only the repository that made it.";
     E0121, Password, "no passphrase and no key at hand", ["snap help environment"],

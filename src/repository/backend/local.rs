@@ -3,6 +3,7 @@
 //! Every object is written to `tmp/`, synced, and renamed to where it belongs, never over another.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -62,12 +63,16 @@ impl Names {
 }
 
 impl Local {
-    /// Makes the directories of a new repository in `root`, which must be absent or empty.
+    /// Makes the directories of a new repository in `root`, which must be absent or empty, or what
+    /// an earlier attempt left that was cut short.
     pub fn create(root: &Path) -> Result<Self, RepositoryError> {
         file::create_dirs(root, DIR_MODE).map_err(RepositoryError::io("create", root))?;
         let mut entries = fs::read_dir(root).map_err(RepositoryError::io("list", root))?;
         if entries.next().is_some() {
-            return Err(RepositoryError::AlreadyExists { location: root.to_owned() });
+            if !is_unfinished(root).map_err(RepositoryError::io("list", root))? {
+                return Err(RepositoryError::AlreadyExists { location: root.to_owned() });
+            }
+            Self::unmake(root);
         }
         let make = |dir: PathBuf| {
             file::create_dir(&dir, DIR_MODE).map_err(RepositoryError::io("create", dir))
@@ -162,6 +167,33 @@ fn remember(names: &Mutex<Names>, published: &Path) {
         let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
         names.unsynced.insert(dir.to_owned());
     }
+}
+
+/// Whether a directory holds nothing but what an attempt to make a repository in it left: all that is
+/// ours, keys at most, and nothing that anybody could miss.
+fn is_unfinished(root: &Path) -> io::Result<bool> {
+    let ours = |name: &OsStr| {
+        let mut names = ObjectKind::ALL.iter().map(|kind| kind.directory()).chain([TEMP]);
+        names.any(|own| own == name)
+    };
+    let may_hold_files =
+        |name: &OsStr| [TEMP, ObjectKind::Key.directory()].iter().any(|one| *one == name);
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !entry.file_type()?.is_dir() || !ours(&name) {
+            return Ok(false);
+        }
+        for inside in fs::read_dir(entry.path())? {
+            let inside = inside?;
+            let is_dir = inside.file_type()?.is_dir();
+            let is_empty = || Ok::<_, io::Error>(fs::read_dir(inside.path())?.next().is_none());
+            if if is_dir { !is_empty()? } else { !may_hold_files(&name) } {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 impl Backend for Local {

@@ -96,3 +96,28 @@ fn no_secret_is_ever_shown() {
     }
     assert!(!format!("{key:?}").contains(secret));
 }
+
+#[test]
+fn what_an_init_left_that_was_cut_short_is_taken_unless_it_holds_anything_else() {
+    let world = World::new();
+    let passphrase = SecretString::from("p");
+    let options = InitOptions { passphrase: Some(&passphrase), argon: CHEAP, ..Default::default() };
+    let unfinish = || {
+        for file in world.files(ObjectKind::Config) {
+            std::fs::remove_file(file).unwrap();
+        }
+        let _ = std::fs::remove_file(world.root().join("reserve"));
+    };
+    unfinish();
+    Repository::init(world.root(), &options).unwrap();
+    assert!(opens(&world, &Unlock::Passphrase(&passphrase)));
+    assert_eq!(world.files(ObjectKind::Key).len(), 1, "only what opens this one");
+    for other in ["packs/00/pack", "index/segment", "note.txt"] {
+        unfinish();
+        let other = world.root().join(other);
+        std::fs::write(&other, "anything").unwrap();
+        let refused = Repository::init(world.root(), &options);
+        assert!(matches!(refused, Err(RepositoryError::AlreadyExists { .. })), "{other:?}");
+        std::fs::remove_file(&other).unwrap();
+    }
+}

@@ -10,7 +10,7 @@ use crate::snapshot::SnapshotError;
 use crate::tree::TreeError;
 
 /// Removes everything in `root` whose name carries `token`, and puts the root's time back; how many
-/// names there were.
+/// names there were. Durable on return.
 pub fn sweep(root: &Path, token: &str) -> Result<u64, SnapshotError> {
     let base = base(root);
     let swept = sweep_in(base, &prefix(token));
@@ -72,6 +72,8 @@ fn sweep_in(base: &Path, prefix: &[u8]) -> io::Result<u64> {
     }
     if swept > 0 {
         dir.at().set_mtime(before)?;
+        // Whoever swept notes that it is done, and nobody looks for it again.
+        file::sync_names(base)?;
     }
     Ok(swept)
 }

@@ -11,11 +11,51 @@ use tempfile::TempDir;
 use super::write_log::{Cut, WriteLog};
 use crate::run::{tool, until};
 
-const SIZE: u64 = 64 << 20;
+/// The file system on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ext4,
+    Xfs,
+    Btrfs,
+}
 
-/// An ext4 file system in an image, at one place as long as this lives.
+impl Kind {
+    /// Which one the campaign is for: `SNAP_TEST_FILE_SYSTEM=ext4|xfs|btrfs`.
+    fn of_campaign() -> Self {
+        match std::env::var("SNAP_TEST_FILE_SYSTEM").as_deref() {
+            Ok("xfs") => Self::Xfs,
+            Ok("btrfs") => Self::Btrfs,
+            _ => Self::Ext4,
+        }
+    }
+
+    /// As small as the tools make one.
+    const fn size(self) -> u64 {
+        match self {
+            Self::Ext4 => 64 << 20,
+            Self::Xfs => 304 << 20,
+            Self::Btrfs => 128 << 20,
+        }
+    }
+
+    fn make(self, image: &Path) {
+        match self {
+            // All tables at once, and not in the background while the test writes. Blocks of a page:
+            // ext4 itself does not survive half a super block of a smaller one.
+            Self::Ext4 => {
+                let at_once = "lazy_itable_init=0,lazy_journal_init=0";
+                tool("mkfs.ext4", &[&"-q", &"-F", &"-b", &"4096", &"-E", &at_once, &image]);
+            }
+            Self::Xfs => _ = tool("mkfs.xfs", &[&"-q", &"-f", &image]),
+            Self::Btrfs => _ = tool("mkfs.btrfs", &[&"-q", &"-f", &"--mixed", &image]),
+        }
+    }
+}
+
+/// A file system in an image, at one place as long as this lives.
 pub(crate) struct Disk {
     images: TempDir,
+    kind: Kind,
     place: PathBuf,
     mounted: Option<Loop>,
     recorder: Option<Recorder>,
@@ -56,13 +96,11 @@ impl Disk {
             TempDir::with_prefix("snap-it-disk-")
         };
         let images = images.expect("a temporary directory");
-        let mut disk = Self { images, place: place.to_owned(), mounted: None, recorder: None };
+        let (kind, place) = (Kind::of_campaign(), place.to_owned());
+        let mut disk = Self { images, kind, place, mounted: None, recorder: None };
         let image = disk.image("disk");
-        File::create(&image).and_then(|file| file.set_len(SIZE)).expect("ours");
-        // All tables at once, and not in the background while the test writes. Blocks of a page: ext4
-        // itself does not survive half a super block of a smaller one.
-        let at_once = "lazy_itable_init=0,lazy_journal_init=0";
-        tool("mkfs.ext4", &[&"-q", &"-F", &"-b", &"4096", &"-E", &at_once, &image]);
+        File::create(&image).and_then(|file| file.set_len(kind.size())).expect("ours");
+        kind.make(&image);
         disk.mount_image("disk");
         disk
     }
@@ -104,7 +142,7 @@ impl Disk {
         copy_image(&self.image("disk"), &self.image("start"));
         let log = self.image("log");
         // Sparse: a log of a few hundred megabytes would be a test gone wild.
-        File::create(&log).and_then(|file| file.set_len(64 * SIZE)).expect("ours");
+        File::create(&log).and_then(|file| file.set_len(64 * self.kind.size())).expect("ours");
         let exported = self.image("exported");
         File::create(&exported).expect("ours");
         let file = |node: &str, path: &Path| {
@@ -126,7 +164,7 @@ impl Disk {
         until("the disk is exported", || {
             let ended = recorder.daemon.try_wait().expect("a child can be waited for");
             assert!(ended.is_none(), "qemu-storage-daemon: {ended:?}");
-            fs::metadata(&recorder.exported).is_ok_and(|meta| meta.len() == SIZE)
+            fs::metadata(&recorder.exported).is_ok_and(|meta| meta.len() == self.kind.size())
         });
         self.mount_image("exported");
     }

@@ -1,8 +1,8 @@
 //! The power fails at any write to the disk: the repository is sound, what was acknowledged is
 //! there, and an upgrade is wholly old or wholly new.
 //!
-//! Everything a machine has (repository, application, state, cache) lies on one ext4 file system
-//! whose writes are recorded. The states that a power cut may leave are then made from the record
+//! Everything a machine has (repository, application, state, cache) lies on one file system whose
+//! writes are recorded: ext4, or what `SNAP_TEST_FILE_SYSTEM` says, xfs or btrfs. The states that a power cut may leave are then made from the record
 //! and mounted, and `snap` runs on each as after the machine's next start. A sample by default; all:
 //! `SNAP_TEST_CAMPAIGN=full bash tests/all.sh --with-servers cargo test --locked --test it power_cut -- --include-ignored`
 
@@ -40,6 +40,13 @@ struct Recorded {
 impl Rig {
     /// A world with a repository; `None`, saying why, where no such disk can be had.
     fn new() -> Option<Self> {
+        let rig = Self::bare()?;
+        rig.world.snap(["init", "--no-recovery"]).ok();
+        Some(rig)
+    }
+
+    /// A world without one.
+    fn bare() -> Option<Self> {
         if let Some(why) = disk::impossible() {
             crate::report(&format!("not run: power cuts: {why}"));
             return None;
@@ -48,7 +55,6 @@ impl Rig {
         // What runs say is the test's, not the machine's.
         fs::remove_dir(world.path("output")).expect("ours");
         std::os::unix::fs::symlink(disk.beside(), world.path("output")).expect("ours");
-        world.snap(["init", "--no-recovery"]).ok();
         Some(Self { disk, world })
     }
 
@@ -188,6 +194,33 @@ fn whatever_a_power_cut_leaves_of_a_backup_what_was_acknowledged_is_there() {
         all_restore(world, &source, &[(id, now)], &format!("{when}, then saved again"));
         is_sound(world, when);
     });
+}
+
+#[test]
+#[ignore = "needs qemu-storage-daemon; bash tests/all.sh runs it"]
+fn whatever_a_power_cut_leaves_of_an_init_it_is_a_whole_repository_or_init_makes_one() {
+    let Some(mut rig) = Rig::bare() else { return };
+    let init = || args!["init", "--no-recovery"];
+    let recorded = rig.record(&mut [&mut |world| _ = world.snap(init()).ok()]);
+    let source = rig.world.path("tree");
+    let mut ends = [0; 2];
+    rig.judge("init", &recorded, 40, |world, told, when| {
+        let looked = restarted(world, args!["snapshots"]);
+        let is_whole = looked.code() == 0;
+        assert!(is_whole || told == 0, "{when}: {looked}");
+        if !is_whole {
+            succeeds(world, init(), when);
+        }
+        ends[usize::from(is_whole)] += 1;
+        is_sound(world, when);
+        write(source.join("file"), when);
+        let saved = succeeds(world, args!["backup", source, "--json"], when).message("summary");
+        let id = saved["snapshot_id"].as_str().expect("an id").to_owned();
+        all_restore(world, &source, &[(id, tree(&source, Skip::default()).0)], when);
+        is_sound(world, when);
+    });
+    let [none, whole] = ends;
+    crate::report(&format!("power cut, init: {none} times none yet, {whole} times a whole one"));
 }
 
 #[test]
