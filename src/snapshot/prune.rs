@@ -137,9 +137,7 @@ fn attempt(
     let roots = Roots::list(repository, request.needed)?;
     stage(monitor, "what is needed", || {
         pruner.begin_marks()?;
-        for (snapshot, hot) in roots.in_order() {
-            mark(repository, &mut pruner, snapshot, hot, monitor)?;
-        }
+        mark(repository, &pruner, &roots.in_order(), monitor)?;
         Ok(((), format!("{} snapshots", roots.wanted.len())))
     })?;
     let mut report = PruneReport {
@@ -189,24 +187,26 @@ fn rescue(
         return Ok(());
     }
     pruner.begin_marks()?;
-    for (snapshot, hot) in new {
-        mark(repository, pruner, snapshot, hot, monitor)?;
-    }
+    mark(repository, pruner, &new, monitor)?;
     Ok(pruner.rescue(monitor)?)
 }
 
+/// Marks what the newest snapshots need, and after that what only others do.
 fn mark(
     repository: &Repository,
-    pruner: &mut Pruner<'_>,
-    snapshot: &Snapshot,
-    hot: bool,
+    pruner: &Pruner<'_>,
+    snapshots: &[(&Snapshot, bool)],
     monitor: &dyn Monitor,
 ) -> Result<(), SnapshotError> {
-    let marked = reach(repository, snapshot, &mut |id| {
-        monitor.count(Counter::Entries, 1);
-        pruner.mark(id, hot)
-    });
-    marked.map_err(|source| SnapshotError::Incomplete { id: snapshot.id, source: Box::new(source) })
+    for hot in [true, false] {
+        let these = snapshots.iter().filter(|(_, is_hot)| *is_hot == hot);
+        let these: Vec<&Snapshot> = these.map(|(snapshot, _)| *snapshot).collect();
+        reach(repository, &these, &|id| {
+            monitor.count(Counter::Entries, 1);
+            pruner.mark(id, hot)
+        })?;
+    }
+    Ok(())
 }
 
 fn stage<T>(
