@@ -57,6 +57,10 @@ fn remove_if_unused(
     days: i64,
     is_crowded: bool,
 ) -> io::Result<bool> {
+    // Where hundreds of roots are saved every day, none of them is looked into.
+    if days < UNREADABLE_DAYS_MAX && !is_crowded {
+        return Ok(false);
+    }
     let file = dir.open_file(name)?;
     let is_unused = days >= UNUSED_DAYS_MAX
         || match statcache::root_of(&file) {
