@@ -1,11 +1,15 @@
 //! A leaf: the entries of a directory, column by column.
 
+mod kinds;
+mod tables;
+
 use std::collections::HashMap;
 use std::iter;
 
-use crate::repository::ChunkId;
+use self::kinds::{code, put_contents, take_contents};
+use self::tables::{FirstUse, no_twins};
 use crate::tree::wire::{Reader, Writer};
-use crate::tree::{BadObject, Content, Entry, Kind, Meta, Mtime, TreePath, Xattr};
+use crate::tree::{BadObject, Entry, Meta, Mtime, TreePath, Xattr};
 
 const NANOS_PER_SEC: u32 = 1_000_000_000;
 
@@ -55,23 +59,6 @@ pub fn decode(raw: &[u8]) -> Result<Vec<Entry>, BadObject> {
     take_groups(&mut from, &mut entries)?;
     from.end()?;
     Ok(entries)
-}
-
-const fn code(kind: &Kind) -> u8 {
-    match kind {
-        Kind::File { content: Content::Empty, .. } => 0,
-        Kind::File { content: Content::Chunk(_), .. } => 1,
-        Kind::File { content: Content::List(_), .. } => 2,
-        Kind::Directory { .. } => 3,
-        Kind::SkippedDirectory => 4,
-        Kind::MountPoint => 5,
-        Kind::Symlink { .. } => 6,
-        Kind::Fifo => 7,
-        Kind::Socket => 8,
-        Kind::CharDevice { .. } => 9,
-        Kind::BlockDevice { .. } => 10,
-        Kind::Database { .. } => 11,
-    }
 }
 
 pub(super) fn put_names<'a>(out: &mut Writer, names: impl Iterator<Item = &'a [u8]>) {
@@ -186,80 +173,6 @@ fn take_times(from: &mut Reader<'_>, metas: &mut [Meta]) -> Result<(), BadObject
     Ok(())
 }
 
-/// The four columns that only some kinds have: sizes, ids, texts, devices.
-fn put_contents(out: &mut Writer, entries: &[Entry]) {
-    let kinds = || entries.iter().map(|entry| &entry.kind);
-    for kind in kinds() {
-        match kind {
-            Kind::File { size, content: Content::Chunk(_) | Content::List(_) } => out.number(*size),
-            Kind::File { size, content: Content::Empty } => debug_assert_eq!(*size, 0),
-            _ => {}
-        }
-    }
-    for kind in kinds() {
-        if let Kind::File { content: Content::Chunk(id) | Content::List(id), .. }
-        | Kind::Directory { object: id } = kind
-        {
-            out.raw(id.as_bytes());
-        }
-    }
-    for kind in kinds() {
-        match kind {
-            Kind::Symlink { target } => out.bytes(target),
-            Kind::Database { name } => out.bytes(name.as_bytes()),
-            _ => {}
-        }
-    }
-    for kind in kinds() {
-        if let Kind::CharDevice { rdev } | Kind::BlockDevice { rdev } = kind {
-            out.number(*rdev);
-        }
-    }
-}
-
-fn take_contents(from: &mut Reader<'_>, codes: &[u8]) -> Result<Vec<Kind>, BadObject> {
-    let count_of = |wanted: &[u8]| codes.iter().filter(|code| wanted.contains(code)).count();
-    let sizes = column(from, count_of(&[1, 2]), |from| match from.number("sizes")? {
-        0 => Err(BadObject::Number("sizes")),
-        size => Ok(size),
-    })?;
-    let ids = column(from, count_of(&[1, 2, 3]), |from| from.array().map(ChunkId::from_bytes))?;
-    let texts = column(from, count_of(&[6, 11]), |from| match from.bytes("texts")? {
-        b"" => Err(BadObject::Number("texts")),
-        text => Ok(text),
-    })?;
-    let devices = column(from, count_of(&[9, 10]), |from| from.number("devices"))?;
-    let (mut sizes, mut ids) = (sizes.into_iter(), ids.into_iter());
-    let (mut texts, mut devices) = (texts.into_iter(), devices.into_iter());
-    // Each column is as long as the codes say, so what is missing here was an unknown code.
-    let mut kind = |code: u8| {
-        Some(match code {
-            0 => Kind::File { size: 0, content: Content::Empty },
-            1 => Kind::File { size: sizes.next()?, content: Content::Chunk(ids.next()?) },
-            2 => Kind::File { size: sizes.next()?, content: Content::List(ids.next()?) },
-            3 => Kind::Directory { object: ids.next()? },
-            4 => Kind::SkippedDirectory,
-            5 => Kind::MountPoint,
-            6 => Kind::Symlink { target: texts.next()?.into() },
-            7 => Kind::Fifo,
-            8 => Kind::Socket,
-            9 => Kind::CharDevice { rdev: devices.next()? },
-            10 => Kind::BlockDevice { rdev: devices.next()? },
-            11 => Kind::Database { name: String::from_utf8(texts.next()?.into()).ok()? },
-            _ => return None,
-        })
-    };
-    codes.iter().map(|code| kind(*code).ok_or(BadObject::Number("kinds"))).collect()
-}
-
-fn column<'a, T>(
-    from: &mut Reader<'a>,
-    count: usize,
-    mut take: impl FnMut(&mut Reader<'a>) -> Result<T, BadObject>,
-) -> Result<Vec<T>, BadObject> {
-    (0..count).map(|_| take(from)).collect()
-}
-
 fn put_attributes(out: &mut Writer, entries: &[Entry]) {
     let mut sets: Vec<&[Xattr]> = Vec::new();
     let mut set_of: HashMap<&[Xattr], usize> = HashMap::new();
@@ -356,34 +269,4 @@ fn take_gap(
     let index = next.checked_add(from.small(column)?).ok_or(BadObject::Number(column))?;
     *next = index.checked_add(1).ok_or(BadObject::Number(column))?;
     Ok(index)
-}
-
-/// Holds a table to the order in which its rows are first used, each at least once.
-struct FirstUse {
-    table: &'static str,
-    seen: usize,
-}
-
-impl FirstUse {
-    const fn new(table: &'static str) -> Self {
-        Self { table, seen: 0 }
-    }
-
-    fn check(&mut self, index: usize) -> Result<(), BadObject> {
-        if index > self.seen {
-            return Err(BadObject::Order(self.table));
-        }
-        self.seen = self.seen.max(index + 1);
-        Ok(())
-    }
-
-    fn finish(self, rows: usize) -> Result<(), BadObject> {
-        if self.seen == rows { Ok(()) } else { Err(BadObject::Order(self.table)) }
-    }
-}
-
-fn no_twins<T: Ord>(mut table: Vec<T>, what: &'static str) -> Result<(), BadObject> {
-    table.sort();
-    let twins = table.windows(2).any(|pair| pair[0] == pair[1]);
-    if twins { Err(BadObject::Order(what)) } else { Ok(()) }
 }
