@@ -6,6 +6,7 @@
 mod model;
 mod node;
 mod parse;
+mod probes;
 mod reader;
 mod sections;
 mod sources;

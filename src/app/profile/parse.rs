@@ -9,7 +9,7 @@ use crate::app::version::Scheme;
 use super::node::{self, Node};
 use super::reader::{Reader, Text, as_text, nearest, not_supported};
 use super::template::{GIVEN, Template};
-use super::{Profile, ProfileError, sections, sources, steps};
+use super::{Profile, ProfileError, probes, sections, sources, steps};
 
 /// Sections of the schema that a later version reads.
 const LATER: [&str; 2] = ["before_migrate", "task"];
@@ -139,7 +139,7 @@ fn read(whole: &Node, text: String, origin: &str) -> Result<Profile, ProfileErro
         maintenance: steps::maintenance(&mut top, &declared)?,
         pending: steps::pending(&mut top, &declared)?,
         migrate: steps::migrate(&mut top, &declared)?,
-        probes: steps::probes(&mut top, &declared)?,
+        probes: probes::probes(&mut top, &declared)?,
         hooks: steps::hooks(&mut top, &declared)?,
         layouts,
         databases,
