@@ -3,9 +3,11 @@
 //! Reading it never judges. A schema that is half migrated is read as well as a sound one; what
 //! cannot be carried is told by [`super::refuse`].
 
+mod info;
+
 use std::collections::BTreeMap;
 
-use super::column::Spelling;
+pub(super) use self::info::{ColumnInfo, TRANSACTIONAL, TableInfo, TriggerInfo, ViewInfo};
 use super::definition::without_counter;
 use super::keys::{Index, choose_key};
 use super::session::{Session, Texts, text};
@@ -26,82 +28,6 @@ pub(super) struct Catalog {
     pub(super) others: Vec<(ObjectKind, String)>,
     /// Tables and views that lack the prefix: not ours to read or to drop.
     pub(super) foreign: Vec<String>,
-}
-
-/// A base table.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct TableInfo {
-    pub(super) name: String,
-    /// `BASE TABLE`, `SYSTEM VERSIONED` …
-    pub(super) table_type: String,
-    /// As the server spells it; empty if it cannot open the table.
-    pub(super) engine: String,
-    /// Why the server cannot open it.
-    pub(super) trouble: String,
-    pub(super) options: String,
-    pub(super) created: String,
-    /// The CREATE statement without its AUTO_INCREMENT mark; `None` if it may not be read.
-    pub(super) definition: Option<Vec<u8>>,
-    pub(super) auto_increment: Option<u64>,
-    pub(super) columns: Vec<ColumnInfo>,
-    /// The columns that order its rows; empty if nothing does.
-    pub(super) key: Vec<String>,
-    /// An estimate, for beginning with the largest.
-    pub(super) data_bytes: u64,
-}
-
-/// A column.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct ColumnInfo {
-    pub(super) name: String,
-    pub(super) data_type: String,
-    pub(super) is_generated: bool,
-    pub(super) is_nullable: bool,
-}
-
-impl TableInfo {
-    /// The columns whose values are stored, and how; `None` if one is of a type not known to us.
-    pub(super) fn stored_columns(&self) -> Option<Vec<(String, Spelling)>> {
-        let stored = self.columns.iter().filter(|column| !column.is_generated);
-        stored.map(|column| Some((column.name.clone(), Spelling::of(&column.data_type)?))).collect()
-    }
-
-    /// Whether a snapshot of a transaction holds its rows still.
-    pub(super) fn is_transactional(&self) -> bool {
-        TRANSACTIONAL.iter().any(|one| one.eq_ignore_ascii_case(&self.engine))
-    }
-}
-
-/// Engines whose rows a snapshot holds still.
-pub(super) const TRANSACTIONAL: [&str; 2] = ["InnoDB", "ROCKSDB"];
-
-/// A view.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct ViewInfo {
-    pub(super) name: String,
-    pub(super) definition: Option<Vec<u8>>,
-    pub(super) client_charset: String,
-    pub(super) collation: String,
-    /// What the server warned of while it told the definition: 1356 is a broken view, 1449 an
-    /// account that does not exist.
-    pub(super) warnings: Vec<(u16, String)>,
-}
-
-/// A trigger.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct TriggerInfo {
-    pub(super) name: String,
-    pub(super) table: String,
-    /// `BEFORE INSERT` and so on.
-    pub(super) when: String,
-    /// Its place among the triggers of the same table and moment, from 1.
-    pub(super) place: u32,
-    pub(super) definition: Option<Vec<u8>>,
-    pub(super) sql_mode: String,
-    pub(super) definer: String,
-    pub(super) client_charset: String,
-    pub(super) collation: String,
-    pub(super) schema_collation: String,
 }
 
 /// Which names of a schema are looked at.
