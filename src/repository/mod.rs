@@ -6,6 +6,7 @@
 #![doc = include_str!("FORMAT.md")]
 
 mod backend;
+mod base_frames;
 mod check;
 mod chunker;
 mod condemned;
@@ -43,6 +44,7 @@ mod verify;
 pub(crate) mod tests;
 
 pub use backend::{Backend, Freshness, Local, ObjectWriter, Range, Traits};
+pub use base_frames::BaseFrames;
 pub use check::{CheckDepth, CheckReport, Finding, Sample, Severity};
 pub use content::{Extent, Piece, Stored};
 pub use error::RepositoryError;

@@ -1,20 +1,21 @@
 //! Writes the bytes of files: those in one frame together, so that each frame is decoded once.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use crate::repository::{Frame, Place, Repository};
+use crate::repository::{BaseFrames, Frame, Place, Repository};
 use crate::snapshot::SnapshotError;
 use crate::snapshot::annex::RootAnnex;
 use crate::tree::{Content, Entry, Kind, TreePath};
 
-/// What is written with what: each group from one frame, the groups in the order of their first
-/// entries. Whatever has no place (no bytes, or many chunks) is a group of its own.
-///
-/// Frames of later snapshots hold what changed, and what that builds on lies where the neighbours
-/// of it lie: by the order of the entries it is still decoded when it is asked for.
+/// What is written with what: each group from one frame; those that build on one frame, and it
+/// itself, one after the other, in the order of their first entries. So what later snapshots build
+/// on is still decoded when it is asked for. (Of 179 frames of a first backup 165 were decoded
+/// twice to restore the hundredth day.) Whatever has no place (no bytes, or many chunks) is a group
+/// of its own.
 pub(super) struct Groups {
     order: Vec<(Option<Place>, usize)>,
     cuts: Vec<Range<usize>>,
@@ -24,9 +25,10 @@ impl Groups {
     /// Groups `entries`, which are named by their index.
     pub(super) fn new<'e>(
         repository: &Repository,
+        bases: &mut BaseFrames,
         entries: impl Iterator<Item = (usize, &'e Entry)>,
     ) -> Result<Self, SnapshotError> {
-        let mut order = Vec::new();
+        let mut order: Vec<(Option<Place>, usize)> = Vec::new();
         for (index, entry) in entries {
             let place = match entry.kind {
                 Kind::File { content: Content::Chunk(id), .. } => repository.locate(&id)?,
@@ -46,8 +48,20 @@ impl Groups {
                 start = at;
             }
         }
+        bases.learn(repository, order.iter().filter_map(|(place, _)| place.as_ref()))?;
         let first = |cut: &Range<usize>| order[cut.clone()].iter().map(|(_, index)| *index).min();
-        cuts.sort_by_cached_key(first);
+        let base = |cut: &Range<usize>| Some(bases.of(order[cut.start].0.as_ref()?));
+        let mut firsts = HashMap::new();
+        for cut in &cuts {
+            let (Some(base), Some(first)) = (base(cut), first(cut)) else { continue };
+            let least = firsts.entry(base).or_insert(first);
+            *least = first.min(*least);
+        }
+        cuts.sort_by_cached_key(|cut| {
+            let first = first(cut);
+            let of_all = base(cut).and_then(|base| firsts.get(&base).copied());
+            (of_all.or(first), first)
+        });
         Ok(Self { order, cuts })
     }
 

@@ -18,7 +18,7 @@ use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
 use crate::os::crew::Crew;
 use crate::os::file;
-use crate::repository::Repository;
+use crate::repository::{BaseFrames, Repository};
 use crate::snapshot::SnapshotError;
 use crate::snapshot::written::Written;
 use crate::tree::place;
@@ -186,19 +186,24 @@ impl Fresh<'_> {
             made: Made::default(),
             groups: BTreeMap::new(),
         };
+        let mut bases = BaseFrames::default();
         let mut batch = gather.batch()?;
         while !batch.is_empty() {
-            let (written, next) = rayon::join(|| self.write(&batch), || gather.batch());
+            let (written, next) = rayon::join(|| self.write(&batch, &mut bases), || gather.batch());
             written?;
             batch = next?;
         }
         Ok(gather.made)
     }
 
-    fn write(&self, batch: &[(TreePath, Entry)]) -> Result<(), SnapshotError> {
+    fn write(
+        &self,
+        batch: &[(TreePath, Entry)],
+        bases: &mut BaseFrames,
+    ) -> Result<(), SnapshotError> {
         let act = self.act;
         let numbered = batch.iter().enumerate().map(|(index, (_, entry))| (index, entry));
-        let groups = Groups::new(act.repository, numbered)?;
+        let groups = Groups::new(act.repository, bases, numbered)?;
         let room = || vec![0; COMPARE_BYTES];
         groups.all().into_par_iter().try_for_each_init(room, |room, group| {
             let place = group.first().and_then(|(place, _)| place.as_ref());

@@ -15,7 +15,7 @@ use crate::monitor::Counter;
 use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
 use crate::os::crew::beside;
-use crate::repository::{Extent, Frame, Place};
+use crate::repository::{BaseFrames, Extent, Frame, Place};
 use crate::snapshot::SnapshotError;
 use crate::snapshot::written::Written;
 use crate::tree::place::{self, Loss};
@@ -61,7 +61,8 @@ impl Act<'_> {
         aside: &Aside,
     ) -> Result<Vec<Option<Spot>>, SnapshotError> {
         let own = work.items.iter().enumerate().filter(|(_, item)| item.link_to.is_none());
-        let groups = Groups::new(self.repository, own.map(|(index, item)| (index, &item.entry)))?;
+        let own = own.map(|(index, item)| (index, &item.entry));
+        let groups = Groups::new(self.repository, &mut BaseFrames::default(), own)?;
         let written: Result<Vec<_>, SnapshotError> = groups
             .all()
             .into_par_iter()
