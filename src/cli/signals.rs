@@ -2,7 +2,8 @@
 //!
 //! Outside a transaction nothing is half done that matters: a snapshot exists only once its record
 //! does, so the first signal ends the run. Inside one the first signal asks it to stop safely and
-//! the second insists; SIGHUP (an ssh session that drops) never stops it.
+//! the second insists; SIGHUP (an ssh session that drops) never stops it, nor anything that was
+//! started with `nohup`.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -11,7 +12,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Incoming;
 
-use crate::os::file;
+use crate::os::{file, host};
 use crate::upgrade::{Signals, Stage};
 
 use super::failure::{Code, Exit, Failure};
@@ -30,7 +31,8 @@ pub(super) fn litter(dir: PathBuf) {
 ///
 /// `out` and `signals` live as long as the process: the listener never ends.
 pub(super) fn listen(out: &'static Output, signals: &'static Signals) {
-    let Ok(mut incoming) = Incoming::new([SIGINT, SIGTERM, SIGHUP]) else {
+    let hangup = Some(SIGHUP).filter(|signal| !host::ignores(*signal));
+    let Ok(mut incoming) = Incoming::new([SIGINT, SIGTERM].into_iter().chain(hangup)) else {
         // Without a listener the kernel's default holds: the process dies, `recover` settles it.
         return;
     };

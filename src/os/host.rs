@@ -70,6 +70,15 @@ pub fn this_process() -> ProcessMark {
     ProcessMark { pid, started_ticks: started_ticks(pid).ok().flatten().unwrap_or_default() }
 }
 
+/// Whether whoever started this process had it ignore a signal, as `nohup` does. Asked before
+/// anything listens for it.
+pub fn ignores(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
 /// What another process is called and who runs it, for a message; `None` once it is gone.
 pub fn describe(pid: u32) -> Option<String> {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;

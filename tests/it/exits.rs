@@ -224,14 +224,13 @@ fn exit_129_130_143_a_backup_stopped_by_a_signal() {
         for n in 0..40 {
             write(source.join(format!("file{n}")), crate::nasty::noise(20_000_000, n));
         }
-        let mut running = world.start(args!["backup", source]);
-        // It is at work once it has its lease.
+        // Whoever runs the tests may have had them ignore the signal.
+        let env = ["env", "--default-signal=HUP"];
+        let mut running =
+            world.start_command(through(&env, &world.command(args!["backup", source])));
         until("the backup has begun", || {
             assert!(!running.ended(), "the backup ended before it could be stopped");
-            walkdir::WalkDir::new(world.repository())
-                .into_iter()
-                .flatten()
-                .any(|e| e.path().display().to_string().contains("lease"))
+            has_lease(&world)
         });
         // Held while it gets the signal, so that it cannot be done before.
         running.signal(19);
@@ -242,4 +241,36 @@ fn exit_129_130_143_a_backup_stopped_by_a_signal() {
         let listed = world.snap(["snapshots", "--json"]).ok();
         assert!(!listed.stdout.contains("tree"), "no snapshot exists: {listed}");
     }
+}
+
+/// The same command, started by another program: the process is the same.
+fn through(starter: &[&str], command: &Command) -> Command {
+    let mut started = Command::new(starter[0]);
+    started.args(&starter[1..]).arg(command.get_program()).args(command.get_args()).env_clear();
+    started.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    started
+}
+
+/// Who has a lease is at work.
+fn has_lease(world: &World) -> bool {
+    let leases = std::fs::read_dir(world.repository().join("leases"));
+    leases.is_ok_and(|mut leases| leases.next().is_some())
+}
+
+#[test]
+fn what_nohup_started_outlives_its_terminal() {
+    let world = World::new();
+    let source = world.path("tree");
+    for n in 0..20 {
+        write(source.join(format!("file{n}")), crate::nasty::noise(20_000_000, n));
+    }
+    let mut running =
+        world.start_command(through(&["nohup"], &world.command(args!["backup", source])));
+    until("the backup has begun", || {
+        assert!(!running.ended(), "the backup ended before it lost its terminal");
+        has_lease(&world)
+    });
+    running.signal(1);
+    running.end().ok();
+    world.snap(["snapshots"]).ok().says("tree");
 }
