@@ -54,16 +54,20 @@ impl BaseFrames {
         for (frame, bases) in &footer.contents.bases {
             let Some(base) = bases.first() else { continue };
             let place = index.locate(base).map_err(|error| inner.index_error(error))?;
-            if let Some(place) = place {
-                self.bases.insert((pack, *frame), (place.pack, place.frame));
-            }
+            self.note((pack, *frame), place);
         }
         Ok(())
     }
 
-    /// The frame that the one at `place` builds on; itself if it is not known to build on any.
-    pub fn of(&self, place: &Place) -> (u32, u32) {
-        let own = (place.pack, place.frame);
-        self.bases.get(&own).copied().unwrap_or(own)
+    /// Notes where what a frame builds on is; nothing, if that is nowhere.
+    pub(super) fn note(&mut self, frame: FrameKey, base: Option<Place>) {
+        if let Some(base) = base {
+            self.bases.insert(frame, (base.pack, base.frame));
+        }
+    }
+
+    /// The frame that this one builds on; itself if it is not known to build on any.
+    pub fn of(&self, frame: (u32, u32)) -> (u32, u32) {
+        self.bases.get(&frame).copied().unwrap_or(frame)
     }
 }

@@ -7,6 +7,7 @@ use super::bases::Builders;
 use super::marks::{Kept, Marks, NeededFrame};
 use crate::monitor::{Counter, Monitor};
 use crate::repository::backend::Freshness;
+use crate::repository::base_frames::BaseFrames;
 use crate::repository::delta::Head;
 use crate::repository::error::RepositoryError;
 use crate::repository::frame::Coding;
@@ -78,19 +79,17 @@ impl<'a> Copier<'a> {
     fn in_order(&self, packs: &[u32], builders: &Builders) -> Result<Vec<Live>, RepositoryError> {
         let failed = |error| self.inner.index_error(error);
         let turn = |pack: u32, frame: u32| (self.marks.first_needed(pack), pack, frame);
-        let mut beside = HashMap::new();
+        let mut bases = BaseFrames::default();
         for (pack, frame, base) in
             builders.first_bases(self.inner, &packs.iter().copied().collect())?
         {
-            if let Some(place) = self.marks.index.locate(&base).map_err(failed)? {
-                beside.insert((pack, frame), turn(place.pack, place.frame));
-            }
+            bases.note((pack, frame), self.marks.index.locate(&base).map_err(failed)?);
         }
         let mut live = Vec::new();
         for pack in packs {
             for frame in self.marks.needed_frames(*pack).map_err(failed)? {
-                let own = turn(*pack, frame.number);
-                let beside = beside.get(&(*pack, frame.number)).copied().unwrap_or(own);
+                let base = bases.of((*pack, frame.number));
+                let beside = turn(base.0, base.1);
                 live.push(Live { beside, pack: *pack, frame });
             }
         }

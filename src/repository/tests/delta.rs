@@ -1,5 +1,7 @@
 //! Chunks stored as what changed since an older one.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::repository::backend::Freshness;
 use crate::repository::pack::Contents;
@@ -104,6 +106,35 @@ fn the_bases_of_a_delta_frame_lie_in_one_frame() {
         assert!(bases.iter().all(|base| frame_of(base) == frame_of(&bases[0])));
     }
     assert_reads(&reopened, &chunks, &ids);
+}
+
+#[test]
+fn whoever_reads_from_many_packs_learns_what_their_frames_build_on() {
+    let world = World::new();
+    let first = world.commit(&versions(0));
+    let mut last = first.clone();
+    let mut places = Vec::new();
+    for release in 1..10 {
+        let repository = world.reopen().unwrap();
+        last = commit_after(&repository, &versions(release), &last);
+        let repository = world.reopen().unwrap();
+        let of_all = |ids: &[ChunkId]| -> Vec<Place> {
+            ids.iter().map(|id| repository.locate(id).unwrap().unwrap()).collect()
+        };
+        places.extend(last.iter().copied());
+        let mut bases = BaseFrames::default();
+        let places = of_all(&places);
+        bases.learn(&repository, places.iter()).unwrap();
+        let firsts: HashSet<_> =
+            of_all(&first).iter().map(|place| (place.pack, place.frame)).collect();
+        let is_known = places.len() / last.len() >= 8;
+        for place in &places {
+            let own = (place.pack, place.frame);
+            assert_eq!(firsts.contains(&bases.of(own)), is_known, "release {release}");
+            assert!(is_known || bases.of(own) == own);
+        }
+        assert!(firsts.iter().all(|own| bases.of(*own) == *own));
+    }
 }
 
 #[test]

@@ -50,7 +50,10 @@ impl Groups {
         }
         bases.learn(repository, order.iter().filter_map(|(place, _)| place.as_ref()))?;
         let first = |cut: &Range<usize>| order[cut.clone()].iter().map(|(_, index)| *index).min();
-        let base = |cut: &Range<usize>| Some(bases.of(order[cut.start].0.as_ref()?));
+        let base = |cut: &Range<usize>| {
+            let place = order[cut.start].0.as_ref()?;
+            Some(bases.of((place.pack, place.frame)))
+        };
         let mut firsts = HashMap::new();
         for cut in &cuts {
             let (Some(base), Some(first)) = (base(cut), first(cut)) else { continue };
