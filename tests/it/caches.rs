@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::oracle::{Skip, same, tree};
-use crate::run::{args, until};
+use crate::run::{args, put_back, until};
 use crate::stage::{set_time, write};
 use crate::world::World;
 
@@ -148,17 +148,7 @@ fn a_damaged_memory_of_a_tree_is_dropped_and_made_anew_and_records_nothing_wrong
     let target = world.path("target");
     let memory = restored(&world, "target");
     let placed = placed(&world, &target);
-    let converge = args![
-        "restore",
-        "latest",
-        "--target",
-        target,
-        "--overwrite",
-        "--delete",
-        "--yes",
-        "--confirm",
-        "target"
-    ];
+    let converge = put_back(&target, "target");
     for seed in 100..112 {
         flip(&memory, seed);
         world.snap(args!["diff", "latest", "--live"]).ok();

@@ -90,7 +90,7 @@ impl Rescue {
             write(source.join(format!("file{n}")), noise(60_000, n));
         }
         let run = world.snap(args!["backup", source, "--json"]).ok();
-        let id = run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned();
+        let id = run.snapshot_id();
         world.snap(args!["forget", id, "--yes"]).ok();
         for n in 5..15 {
             write(source.join(format!("file{n}")), noise(60_000, 100 + n));

@@ -73,7 +73,7 @@ fn writes(world: &World, number: u64, end: Instant, taken: &Mutex<Vec<Taken>>, c
             Some(run) => {
                 let run = run.ok();
                 count(&counts.backups);
-                let id = run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned();
+                let id = run.snapshot_id();
                 let one = Taken { id, source: source.clone(), was };
                 taken.lock().expect("no holder panics").push(one);
             }

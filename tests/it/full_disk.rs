@@ -22,7 +22,7 @@ fn a_prune_of_a_repository_on_a_disk_without_a_byte_left_frees_what_it_can() {
     write(goes.join("file"), noise(2_000_000, 2));
     world.snap(args!["backup", stays]).ok();
     let run = world.snap(args!["backup", goes, "--json"]).ok();
-    let id = run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned();
+    let id = run.snapshot_id();
     world.snap(args!["forget", id, "--yes"]).ok();
     disk.fill();
     assert_ne!(world.snap(args!["backup", stays]).code(), 0, "there is no room at all");
@@ -55,7 +55,7 @@ fn a_prune_of_a_repository_that_is_nearly_full_frees_what_it_can() {
     let other = world.path("other");
     let mut backup = |source: &Path| {
         let run = world.snap(args!["backup", source, "--json"]).ok();
-        ids.push(run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned());
+        ids.push(run.snapshot_id());
     };
     // One pack that is needed by half, then one that nobody needs.
     write(source.join("stays"), noise(1_000_000, 1));
@@ -102,13 +102,13 @@ fn a_prune_frees_a_full_disk_though_its_index_is_longer_than_the_reserve_of_a_sm
         write(source.join(format!("{}/{n}", n / 1000)), format!("one of many, number {n}"));
     }
     let run = world.snap(args!["backup", source, "--json"]).ok();
-    let id = run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned();
+    let id = run.snapshot_id();
     let segments = std::fs::read_dir(world.repository().join("index")).expect("ours");
     let longest = segments.map(|one| one.expect("ours").metadata().expect("ours").len()).max();
     assert!(longest > Some(1 << 20), "it names many chunks: {longest:?}");
     std::fs::remove_file(source.join("goes")).expect("ours");
     let run = world.snap(args!["backup", source, "--json"]).ok();
-    let stays = run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned();
+    let stays = run.snapshot_id();
     world.snap(args!["forget", id, "--yes"]).ok();
     disk.fill();
     let before = repository_bytes(&world);

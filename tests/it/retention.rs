@@ -202,7 +202,7 @@ pub(crate) fn fill_to_prune(world: &World) -> (PathBuf, Vec<(String, String)>) {
         }
         write(source.join("big"), noise(900_000, round / 2));
         let run = world.snap(args!["backup", source, "--json"]).ok();
-        let id = run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned();
+        let id = run.snapshot_id();
         taken.push((id, tree(&source, Skip::default()).0));
     }
     for number in [3, 1, 0] {

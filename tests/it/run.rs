@@ -1,6 +1,6 @@
 //! One run of a program, and what came of it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,13 @@ macro_rules! args {
     };
 }
 pub(crate) use args;
+
+/// The words that put `target` back in place, as the last backup or restore of it had it; `word` is
+/// what the confirmation asks for.
+pub(crate) fn put_back(target: &Path, word: &str) -> Vec<OsString> {
+    let to = args!["restore", "latest", "--target", target, "--overwrite", "--delete", "--yes"];
+    [to, args!["--confirm", word]].concat()
+}
 
 /// No run of a test takes longer by right; a run that does is a hang, and is killed.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -78,6 +85,12 @@ impl Run {
     pub(crate) fn message(&self, kind: &str) -> Value {
         let found = self.json().into_iter().find(|line| line["message_type"] == kind);
         found.unwrap_or_else(|| panic!("no {kind} in the stream\n{self}"))
+    }
+
+    /// The snapshot that a `backup --json` took.
+    #[track_caller]
+    pub(crate) fn snapshot_id(&self) -> String {
+        self.message("summary")["snapshot_id"].as_str().expect("an id").to_owned()
     }
 }
 

@@ -45,7 +45,7 @@ impl Stage {
             write(source.join(format!("dir{}/file{n}", n % 3)), noise(20_000, n));
         }
         let run = world.snap(args!["backup", source, "--json"]).ok();
-        let first = run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned();
+        let first = run.snapshot_id();
         let was = tree(&source, Skip::default()).0;
         Self { world, source, first, was }
     }

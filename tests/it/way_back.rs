@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::is_root;
 use crate::oracle::{Skip, same, tree};
-use crate::run::{Run, args, until};
+use crate::run::{Run, args, put_back, until};
 use crate::stage::{set_time, write};
 use crate::world::{World, binary};
 
@@ -43,18 +43,7 @@ impl Restored {
     }
 
     fn back(&self) -> Vec<std::ffi::OsString> {
-        let target = &self.target;
-        args![
-            "restore",
-            "latest",
-            "--target",
-            target,
-            "--overwrite",
-            "--delete",
-            "--yes",
-            "--confirm",
-            "back"
-        ]
+        put_back(&self.target, "back")
     }
 
     #[track_caller]

@@ -147,7 +147,7 @@ fn listed(world: &World, when: &str) -> Vec<String> {
 
 fn taken(world: &World, args: Vec<OsString>) -> String {
     let run = world.snap(args).ok();
-    run.message("summary")["snapshot_id"].as_str().expect("an id").to_owned()
+    run.snapshot_id()
 }
 
 #[test]
