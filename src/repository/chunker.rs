@@ -1,11 +1,14 @@
 //! Where a large file is cut: FastCDC v2020, with a gear table seeded by the repository.
 //!
-//! The cuts decide ids, so they are part of the format: the crate is pinned, and the golden
-//! vectors below are quoted in FORMAT.md.
+//! The cuts decide ids, so they are part of the format: the crates are pinned, and the golden
+//! vectors below are quoted in FORMAT.md. Table and masks come from the crate `fastcdc`; the places
+//! are found by the crate `gearhash`, which hashes with the vectors of the processor and takes half the
+//! time. A property holds the two against each other.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
-use fastcdc::v2020::{Normalization, cut_gear, get_gear_with_seed, select_masks};
+use fastcdc::v2020::{Normalization, get_gear_with_seed, select_masks};
+use gearhash::Hasher;
 
 use super::format::Cutting;
 
@@ -17,15 +20,17 @@ pub(super) struct Chunker {
     max: usize,
     mask_s: u64,
     mask_l: u64,
-    gear: Cow<'static, [u64]>,
-    gear_ls: Cow<'static, [u64]>,
+    gear: Box<[u64; 256]>,
 }
+
+/// The hash of a place is made of so many bytes before it: each moves it by one bit.
+const HASHED_BYTES: usize = 64;
 
 impl Chunker {
     pub(super) fn new(cutting: &Cutting, seed: u64) -> Self {
         let avg = cutting.chunk_bytes_avg as usize;
         let (mask_s, mask_l) = select_masks(avg, Normalization::Level1);
-        let (gear, gear_ls) = get_gear_with_seed(seed);
+        let (gear, _) = get_gear_with_seed(seed);
         Self {
             whole_bytes_max: cutting.whole_bytes_max as usize,
             min: cutting.chunk_bytes_min as usize,
@@ -33,8 +38,7 @@ impl Chunker {
             max: cutting.chunk_bytes_max as usize,
             mask_s,
             mask_l,
-            gear,
-            gear_ls,
+            gear: Box::new(gear.as_ref().try_into().expect("a byte has 256 values")),
         }
     }
 
@@ -43,32 +47,40 @@ impl Chunker {
         self.whole_bytes_max
     }
 
-    /// How many bytes must follow for a cut that is not the file's end to be final.
-    pub(super) fn chunk_bytes_max(&self) -> usize {
-        self.max
+    /// The length of the first chunk of `rest`, if its bytes show it. They do if they hold the file's
+    /// end, as `ended` says, or as many bytes as a chunk may have; fewer may do too. The first
+    /// `searched` of them were given before, and did not.
+    pub(super) fn first_cut(&self, rest: &[u8], searched: usize, ended: bool) -> Option<usize> {
+        let bytes = rest.len().min(self.max);
+        let is_all = ended || bytes == self.max;
+        // Places are looked at in pairs, from an even one on: the last byte of an odd end is not.
+        let end = bytes - bytes % 2;
+        let turn = self.avg.clamp(self.min, end.max(self.min));
+        let from = searched - searched % 2;
+        let found = self.find(rest, from.max(self.min)..turn, self.mask_s);
+        let found = found.or_else(|| self.find(rest, from.max(turn)..end, self.mask_l));
+        found.or(is_all.then_some(bytes))
     }
 
-    /// The length of the first chunk of `rest`, which holds the file's end or at least
-    /// [`Self::chunk_bytes_max`] bytes.
-    pub(super) fn first_cut(&self, rest: &[u8]) -> usize {
-        let (_, length) = cut_gear(
-            rest,
-            self.min,
-            self.avg,
-            self.max,
-            self.mask_s,
-            self.mask_l,
-            self.mask_s << 1,
-            self.mask_l << 1,
-            &self.gear,
-            &self.gear_ls,
-        );
-        length
+    /// The first place in `range` where the hash has none of the bits of `mask`.
+    fn find(&self, rest: &[u8], range: Range<usize>, mask: u64) -> Option<usize> {
+        let Range { start, end } = range;
+        if start >= end {
+            return None;
+        }
+        let mut hasher = Hasher::new(&self.gear);
+        // Each chunk begins with an empty hash at its shortest length.
+        let before = start.saturating_sub(HASHED_BYTES).max(self.min);
+        hasher.update(&rest[before..start]);
+        hasher.next_match(&rest[start..end], mask).map(|taken| start + taken - 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use fastcdc::v2020::cut_gear;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::repository::format::Config;
     use crate::repository::id::RepositoryId;
@@ -88,7 +100,7 @@ mod tests {
     fn cuts(chunker: &Chunker, mut rest: &[u8]) -> Vec<usize> {
         let mut cuts = Vec::new();
         while !rest.is_empty() {
-            let length = chunker.first_cut(rest);
+            let length = chunker.first_cut(rest, 0, true).expect("it holds the end");
             cuts.push(length);
             rest = &rest[length..];
         }
@@ -105,5 +117,84 @@ mod tests {
         let after = cuts(&chunker, &longer);
         let same = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
         assert!(before.len() - same < 3, "{} of {} cuts moved", before.len() - same, before.len());
+    }
+
+    /// As the crate cuts that the format names.
+    fn cuts_of_the_crate(cutting: &Cutting, seed: u64, mut rest: &[u8]) -> Vec<usize> {
+        let (gear, gear_ls) = get_gear_with_seed(seed);
+        let [min, avg, max] =
+            [cutting.chunk_bytes_min, cutting.chunk_bytes_avg, cutting.chunk_bytes_max]
+                .map(|bytes| bytes as usize);
+        let (s, l) = select_masks(avg, Normalization::Level1);
+        let mut cuts = Vec::new();
+        while !rest.is_empty() {
+            let (_, length) = cut_gear(rest, min, avg, max, s, l, s << 1, l << 1, &gear, &gear_ls);
+            cuts.push(length);
+            rest = &rest[length..];
+        }
+        cuts
+    }
+
+    /// The same, given `step` bytes more whenever those there show no cut.
+    fn cuts_in_steps(chunker: &Chunker, bytes: &[u8], step: usize) -> Vec<usize> {
+        let (mut cuts, mut start, mut filled, mut searched) = (Vec::new(), 0, 0, 0);
+        while start < bytes.len() {
+            let rest = &bytes[start..filled];
+            if let Some(length) = chunker.first_cut(rest, searched, filled == bytes.len()) {
+                cuts.push(length);
+                start += length;
+                searched = 0;
+            } else {
+                searched = rest.len();
+                filled = (filled + step).min(bytes.len());
+            }
+        }
+        cuts
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_are_those_of_the_crate_that_the_format_names(
+            seed in any::<u64>(),
+            noise in proptest::collection::vec(any::<u8>(), 1..3000),
+            repeat in 1..60_usize,
+            few in any::<bool>(),
+            step in 1..5000_usize,
+            sizes in 0..3_u32,
+        ) {
+            let bytes = if few {
+                // Text with lines that come again.
+                noise.iter().map(|byte| b"etaoin shrdlu\n"[usize::from(byte % 14)]).collect::<Vec<_>>()
+            } else {
+                noise
+            };
+            let bytes = bytes.repeat(repeat);
+            let cutting = Cutting {
+                chunk_bytes_min: 64 << sizes,
+                chunk_bytes_avg: 256 << sizes,
+                chunk_bytes_max: 1024 << sizes,
+                ..Config::new(&RepositoryId::from_bytes([0; 32]), 0).cutting
+            };
+            let chunker = Chunker::new(&cutting, seed);
+            let wanted = cuts_of_the_crate(&cutting, seed, &bytes);
+            prop_assert_eq!(&cuts(&chunker, &bytes), &wanted);
+            prop_assert_eq!(&cuts_in_steps(&chunker, &bytes, step), &wanted);
+            prop_assert_eq!(wanted.iter().sum::<usize>(), bytes.len());
+        }
+    }
+
+    #[test]
+    fn cuts_of_the_sizes_in_use_are_those_of_the_crate() {
+        let mut bytes = golden_bytes(3 << 20);
+        bytes.extend_from_slice(&b"the same line again and again\n".repeat(100_000));
+        bytes.truncate(bytes.len() / 2 * 2 - 1);
+        let cutting = Config::new(&RepositoryId::from_bytes([0; 32]), 0).cutting;
+        for seed in [0, 42, u64::MAX] {
+            let wanted = cuts_of_the_crate(&cutting, seed, &bytes);
+            let chunker = chunker(seed);
+            assert_eq!(cuts(&chunker, &bytes), wanted);
+            assert_eq!(cuts_in_steps(&chunker, &bytes, 256 << 10), wanted);
+            assert_eq!(cuts_in_steps(&chunker, &bytes, 99_991), wanted);
+        }
     }
 }

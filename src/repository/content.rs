@@ -3,7 +3,8 @@
 //! ```text
 //! read up to whole_bytes_max + 1 bytes
 //! if they end there: one chunk
-//! else: cut, chunk after chunk, through a window of four of the longest chunks
+//! else: read 256 KiB more whenever what was read shows no cut,
+//!       cut, chunk after chunk, where the bytes lie (see `window`),
 //!       and write the list; a full list (65,536 entries) becomes one entry of a list above it
 //! ```
 
@@ -12,6 +13,7 @@ use std::io::{self, Read};
 use super::chunker::Chunker;
 use super::error::RepositoryError;
 use super::id::ChunkId;
+use super::window::Window;
 
 /// Where a file's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,7 +88,10 @@ impl List {
 
 /// What is done with the pieces of a file: stored, or only hashed.
 pub(super) trait Sink {
+    /// Takes a file that is one chunk.
     fn chunk(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError>;
+    /// Takes the next chunk of a longer file: the first `bytes` of what `window` has left.
+    fn piece(&mut self, window: &mut Window, bytes: usize) -> Result<ChunkId, RepositoryError>;
     fn list(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError>;
 }
 
@@ -105,51 +110,50 @@ pub(super) fn take_apart(
     chunker: &Chunker,
     reader: &mut dyn Read,
     extent: Extent,
-    window: &mut Vec<u8>,
+    window: &mut Window,
     sink: &mut dyn Sink,
 ) -> Result<(Stored, u64), RepositoryError> {
     let mut source = Source { reader, left: extent, ended: false };
     let whole = chunker.whole_bytes_max();
+    window.clear();
     // One byte more than fits tells a file that ends here from a longer one.
-    let filled = source.fill(window, 0, whole + 1)?;
-    if filled <= whole {
-        let plain = &window[..filled];
-        let stored = if filled == 0 { Stored::Empty } else { Stored::Chunk(sink.chunk(plain)?) };
-        return Ok((stored, filled as u64));
+    source.fill(window, whole + 1)?;
+    let plain = window.rest();
+    if plain.len() <= whole {
+        let stored =
+            if plain.is_empty() { Stored::Empty } else { Stored::Chunk(sink.chunk(plain)?) };
+        return Ok((stored, plain.len() as u64));
     }
-    cut(chunker, &mut source, window, filled, sink)
+    cut(chunker, &mut source, window, sink)
 }
 
-/// So many of the longest chunks fit into the window: what is left over is moved to its beginning
-/// before more is read, and of two that was every byte.
-const WINDOW_CHUNKS: usize = 4;
+/// So much is read at a time: it is cut and hashed while it still lies near the core, and what was
+/// read beyond a frame is copied once.
+const READ_BYTES: usize = 256 << 10;
 
-/// Cuts what is longer than one chunk, of which `filled` bytes are in `window` already.
+/// Cuts what is longer than one chunk, whose beginning is in `window` already.
 fn cut(
     chunker: &Chunker,
     source: &mut Source<'_>,
-    window: &mut Vec<u8>,
-    mut filled: usize,
+    window: &mut Window,
     sink: &mut dyn Sink,
 ) -> Result<(Stored, u64), RepositoryError> {
     let mut lists = Lists::default();
     let mut size = 0;
-    let mut start = 0;
+    let mut searched = 0;
     loop {
-        if filled - start < chunker.chunk_bytes_max() && !source.ended {
-            window.copy_within(start..filled, 0);
-            filled =
-                source.fill(window, filled - start, WINDOW_CHUNKS * chunker.chunk_bytes_max())?;
-            start = 0;
-        }
-        if start == filled {
+        let Some(bytes) = chunker.first_cut(window.rest(), searched, source.ended) else {
+            searched = window.rest().len();
+            source.fill(window, searched + READ_BYTES)?;
+            continue;
+        };
+        if bytes == 0 {
             break;
         }
-        let bytes = chunker.first_cut(&window[start..filled]);
-        let id = sink.chunk(&window[start..start + bytes])?;
+        searched = 0;
+        let id = sink.piece(window, bytes)?;
         lists.push(0, Piece { id, bytes: bytes as u64 }, sink)?;
         size += bytes as u64;
-        start += bytes;
     }
     Ok((Stored::List(lists.finish(sink)?), size))
 }
@@ -162,40 +166,33 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Reads until `window` holds `wanted` bytes or the end is met; how many it holds then.
-    fn fill(
-        &mut self,
-        window: &mut Vec<u8>,
-        mut filled: usize,
-        wanted: usize,
-    ) -> Result<usize, RepositoryError> {
-        if window.len() < wanted {
-            window.resize(wanted, 0);
-        }
-        while filled < wanted && !self.ended {
-            let room = match self.left {
-                Extent::ToEnd => wanted - filled,
+    /// Reads until `window` has `wanted` bytes left or the end is met.
+    fn fill(&mut self, window: &mut Window, wanted: usize) -> Result<(), RepositoryError> {
+        while window.rest().len() < wanted && !self.ended {
+            let room = window.room(wanted);
+            let most = match self.left {
+                Extent::ToEnd => room.len(),
                 Extent::Bytes(left) => {
-                    usize::try_from(left).map_or(wanted - filled, |left| left.min(wanted - filled))
+                    usize::try_from(left).map_or(room.len(), |left| left.min(room.len()))
                 }
             };
-            if room == 0 {
+            if most == 0 {
                 self.ended = true;
                 break;
             }
-            let read = match self.reader.read(&mut window[filled..filled + room]) {
+            let read = match self.reader.read(&mut room[..most]) {
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(RepositoryError::Source(error)),
             };
+            window.read(read);
             self.ended = read == 0;
-            filled += read;
             if let Extent::Bytes(left) = &mut self.left {
                 *left -= read as u64;
                 self.ended |= *left == 0;
             }
         }
-        Ok(filled)
+        Ok(())
     }
 }
 

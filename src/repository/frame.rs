@@ -168,7 +168,8 @@ impl Codec {
         Self { compressor: CCtx::create(), decompressor: DCtx::create(), compression }
     }
 
-    /// Writes `payload` to `out` from `start` on, compressed if that pays; where it ends.
+    /// Writes `payload` compressed to `out` from `start` on, if that pays; where it ends. Otherwise
+    /// it is to be stored as it is.
     ///
     /// `out` only grows, and may be longer than what was written: a buffer that is cut to length
     /// would be filled with zeros again for the next frame.
@@ -178,31 +179,27 @@ impl Codec {
         out: &mut Vec<u8>,
         start: usize,
         look: Look,
-    ) -> Result<(Coding, usize), CodecError> {
+    ) -> Result<Option<usize>, CodecError> {
         let failed = |code| CodecError(zstd_safe::get_error_name(code));
         let room = start + zstd_safe::compress_bound(payload.len());
         if out.len() < room {
             out.resize(room, 0);
         }
-        let end = start + payload.len();
         let Compression::Level(level) = self.compression else {
-            out[start..end].copy_from_slice(payload);
-            return Ok((Coding::Raw, end));
+            return Ok(None);
         };
         self.compressor.reset(ResetDirective::SessionOnly).map_err(failed)?;
         let level = CParameter::CompressionLevel(i32::from(level));
         self.compressor.set_parameter(level).map_err(failed)?;
         if look == Look::Sample && self.seems_random(payload, &mut out[start..])? {
-            out[start..end].copy_from_slice(payload);
-            return Ok((Coding::Raw, end));
+            return Ok(None);
         }
         let written = self.compressor.compress2(&mut out[start..], payload).map_err(failed)?;
         // A gain below one part in 32 is not worth a decompression at every read.
         if written < payload.len() - payload.len() / 32 {
-            return Ok((Coding::Zstd, start + written));
+            return Ok(Some(start + written));
         }
-        out[start..end].copy_from_slice(payload);
-        Ok((Coding::Raw, end))
+        Ok(None)
     }
 
     /// Whether samples of `payload` do not shrink. Pictures, archives and the like: to find that out
@@ -294,9 +291,13 @@ mod tests {
             let payload = payload.repeat(repeat);
             let mut codec = Codec::new(Compression::Level(1));
             let mut encoded = b"before".to_vec();
-            let (coding, end) = codec.encode(&payload, &mut encoded, 6, Look::Whole).unwrap();
+            let end = codec.encode(&payload, &mut encoded, 6, Look::Whole).unwrap();
             let mut decoded = b"what was there".to_vec();
-            codec.decode(coding, &encoded[6..end], &mut decoded).unwrap();
+            match end {
+                Some(end) => codec.decode(Coding::Zstd, &encoded[6..end], &mut decoded).unwrap(),
+                None => codec.decode(Coding::Raw, &payload, &mut decoded).unwrap(),
+            }
+            prop_assert!(end.is_none_or(|end| end - 6 < payload.len()));
             prop_assert_eq!(decoded, payload);
         }
     }

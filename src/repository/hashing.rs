@@ -6,17 +6,18 @@ use super::content::{Extent, Sink, Stored, take_apart};
 use super::error::RepositoryError;
 use super::id::ChunkId;
 use super::repository::{Inner, Repository};
+use super::window::Window;
 
 /// Gives content the name it would get. Cuts as a bundle does; keeps its buffer between files.
 pub struct ContentHasher<'a> {
     repository: &'a Repository,
-    window: Vec<u8>,
+    window: Window,
 }
 
 impl Repository {
     /// A hasher of live content, for one thread.
     pub fn content_hasher(&self) -> ContentHasher<'_> {
-        ContentHasher { repository: self, window: Vec::new() }
+        ContentHasher { repository: self, window: Window::default() }
     }
 }
 
@@ -37,6 +38,12 @@ struct OnlyHash<'a>(&'a Inner);
 impl Sink for OnlyHash<'_> {
     fn chunk(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
         Ok(self.0.hash(plain))
+    }
+
+    fn piece(&mut self, window: &mut Window, bytes: usize) -> Result<ChunkId, RepositoryError> {
+        let id = self.0.hash(&window.rest()[..bytes]);
+        window.pass(bytes);
+        Ok(id)
     }
 
     fn list(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {

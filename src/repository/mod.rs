@@ -39,6 +39,7 @@ mod slots;
 mod spread;
 mod usage;
 mod verify;
+mod window;
 
 #[cfg(test)]
 pub(crate) mod tests;

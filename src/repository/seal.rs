@@ -94,6 +94,15 @@ impl Sealer {
         room.copy_from_slice(tag.as_ref());
     }
 
+    /// Seals `plain` into `sealed`, which is longer by the tag.
+    pub(super) fn seal_from(&self, turn: Turn, clear: &[u8], plain: &[u8], sealed: &mut [u8]) {
+        let (text, tag) = sealed.split_at_mut(plain.len());
+        let aad = Aad::from(self.bound(clear));
+        self.key.seal_out_of_place_scatter(turn.nonce(), aad, plain, text, &[], tag).expect(
+            "there is room for text and tag, and a buffer is shorter than the cipher's limit",
+        );
+    }
+
     /// Opens `sealed` into `plain`, whose former content goes.
     pub(super) fn open(
         &self,
@@ -190,6 +199,9 @@ mod tests {
         let mut sealed = b"head".to_vec();
         sealed.extend_from_slice(b"plain");
         sealer(1, ObjectKind::Pack, 2).seal(Turn::Frame(3), b"head", &mut sealed, 4);
+        let mut elsewhere = [0; 5 + TAG_BYTES];
+        sealer(1, ObjectKind::Pack, 2).seal_from(Turn::Frame(3), b"head", b"plain", &mut elsewhere);
+        assert_eq!(elsewhere, sealed[4..], "sealed in place or from elsewhere, it is the same");
         let opens = |by: Sealer, turn, clear: &[u8]| {
             let mut plain = Vec::new();
             by.open(turn, clear, &sealed[4..], &mut plain).map(|()| plain)

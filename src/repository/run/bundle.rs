@@ -7,7 +7,7 @@ use std::thread;
 
 use super::copied::CopiedFrame;
 use super::helpers::{Helpers, is_large};
-use super::made::{Made, cannot_compress};
+use super::made::{Coded, Made, cannot_compress};
 use super::open_pack::Chunks;
 use super::state::Buffers;
 use super::writer::Writer;
@@ -17,6 +17,7 @@ use crate::repository::format::{CHUNK_BYTES_MAX, FRAME_CHUNKS_MAX};
 use crate::repository::frame::{FRAME_HEADER_BYTES, Look, append_table};
 use crate::repository::id::ChunkId;
 use crate::repository::pack::PackClass;
+use crate::repository::window::Window;
 
 /// One worker's bundle. Chunks put one after the other lie beside each other.
 ///
@@ -83,6 +84,7 @@ impl<'w> Bundle<'w> {
         let take = |helpers| {
             let mut feed = Feed { base, helpers, ..Feed::new(writer, class, buffers) };
             let taken = take_apart(chunker, reader, extent, &mut window, &mut feed);
+            feed.take_held(&mut window);
             feed.buffers.window = window;
             taken
         };
@@ -169,6 +171,45 @@ impl Sink for Feed<'_> {
         self.put(plain, base.as_ref())
     }
 
+    fn piece(&mut self, window: &mut Window, bytes: usize) -> Result<ChunkId, RepositoryError> {
+        let base = self.base.take();
+        let plain = &window.rest()[..bytes];
+        let (id, length, is_new) = self.name(plain)?;
+        if !is_new {
+            self.take_held(window);
+            window.pass(bytes);
+            return Ok(id);
+        }
+        self.writer.run.counts.unfinished.fetch_add(1, Ordering::Relaxed);
+        if let Some(base) = base
+            && self.put_delta(id, plain, &base)?
+        {
+            // The first one of its content: none waits.
+            window.pass(bytes);
+            return Ok(id);
+        }
+        if window.held_bytes() == 0 {
+            self.make_room(bytes)?;
+        }
+        if !self.buffers.data.is_empty() {
+            self.hold(id, length, plain)?;
+            window.pass(bytes);
+            return Ok(id);
+        }
+        self.buffers.ids.push(id);
+        self.buffers.lengths.push(length);
+        window.hold(bytes);
+        // Another chunk would hardly fit: it is not waited for, as what is read of it by then would
+        // have to be copied.
+        let is_enough = window.held_bytes() >= self.frame_bytes() / 4 * 3
+            || self.buffers.ids.len() == FRAME_CHUNKS_MAX;
+        if is_enough {
+            self.take_held(window);
+            self.flush_alone()?;
+        }
+        Ok(id)
+    }
+
     fn list(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError> {
         self.writer.put_list(plain)
     }
@@ -198,19 +239,32 @@ impl<'b> Feed<'b> {
     }
 
     fn put(&mut self, plain: &[u8], base: Option<&ChunkId>) -> Result<ChunkId, RepositoryError> {
+        let (id, length, is_new) = self.name(plain)?;
+        if is_new {
+            self.append(id, length, plain, base)?;
+        }
+        Ok(id)
+    }
+
+    /// Id and length of a chunk, and whether it is ours to store: wanted, not there, and claimed.
+    fn name(&mut self, plain: &[u8]) -> Result<(ChunkId, u32, bool), RepositoryError> {
         let run = &self.writer.run;
         let length = u32::try_from(plain.len()).ok().filter(|_| plain.len() <= CHUNK_BYTES_MAX);
         let length = length.ok_or(RepositoryError::ChunkTooLong { bytes: plain.len() as u64 })?;
         let id = run.inner.hash(plain);
-        if !run.is_wanted(&id) {
-            return Ok(id);
+        let is_new = run.is_wanted(&id) && {
+            let index = run.index_in(self.buffers)?;
+            !run.has(index, &id)? && run.recent.claim(&id)
+        };
+        Ok((id, length, is_new))
+    }
+
+    /// Takes the chunks that wait in the window, and leaves it other memory.
+    fn take_held(&mut self, window: &mut Window) {
+        // They wait there only while there is nothing here.
+        if window.held_bytes() > 0 {
+            window.hand_over(&mut self.buffers.data);
         }
-        let index = run.index_in(self.buffers)?;
-        if run.has(index, &id)? || !run.recent.claim(&id) {
-            return Ok(id);
-        }
-        self.append(id, length, plain, base)?;
-        Ok(id)
     }
 
     /// Takes a chunk that is to be stored whatever the index says.
@@ -253,21 +307,31 @@ impl<'b> Feed<'b> {
         length: u32,
         plain: &[u8],
     ) -> Result<(), RepositoryError> {
-        let frame_bytes = self.writer.run.inner.config.sizes.frame_bytes as usize;
-        let room = match self.class {
-            PackClass::Data => frame_bytes,
-            PackClass::Metadata => frame_bytes.min(METADATA_FRAME_BYTES),
-        };
-        if self.buffers.data.len() + plain.len() > room {
-            self.flush_alone()?;
-        }
+        self.make_room(plain.len())?;
         self.buffers.ids.push(id);
         self.buffers.lengths.push(length);
-        self.buffers.data.extend_from_slice(plain);
+        self.buffers.data.append(plain);
         if self.buffers.ids.len() == FRAME_CHUNKS_MAX {
             self.flush_alone()?;
         }
         Ok(())
+    }
+
+    /// Makes a frame of what is there if so much more would be too much for one.
+    fn make_room(&mut self, bytes: usize) -> Result<(), RepositoryError> {
+        if self.buffers.data.len() + bytes > self.frame_bytes() {
+            self.flush_alone()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn frame_bytes(&self) -> usize {
+        let frame_bytes = self.writer.run.inner.config.sizes.frame_bytes as usize;
+        match self.class {
+            PackClass::Data => frame_bytes,
+            PackClass::Metadata => frame_bytes.min(METADATA_FRAME_BYTES),
+        }
     }
 
     /// Makes frames of all that is in the buffers. An error is the end of the whole run.
@@ -298,13 +362,17 @@ impl<'b> Feed<'b> {
     fn make_frame(&mut self) -> Result<(), RepositoryError> {
         let Buffers { codec, ids, lengths, data, frame, scratch, .. } = &mut *self.buffers;
         self.writer.run.counts.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-        append_table(data, lengths);
+        let mut table = Vec::with_capacity(4 * lengths.len() + 2);
+        append_table(&mut table, lengths);
+        data.append(&table);
+        let payload = data.as_slice();
         let look = if lengths.len() <= FEW_CHUNKS { Look::Sample } else { Look::Whole };
-        let (coding, end) = codec
-            .encode(data, frame, FRAME_HEADER_BYTES, look)
+        let end = codec
+            .encode(payload, frame, FRAME_HEADER_BYTES, look)
             .map_err(|error| cannot_compress(&error))?;
         let chunks = Chunks { ids, lengths, bases: &[] };
-        let made = Made { coding, end, chunks, plain: data, prefix: &[] };
+        let coded = Coded::of(end, payload);
+        let made = Made { coded, chunks, plain: payload, prefix: &[] };
         self.writer.write_frame(self.class, &made, frame, codec, scratch)
     }
 }

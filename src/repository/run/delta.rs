@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::bundle::Feed;
-use super::made::{Made, cannot_compress};
+use super::made::{Coded, Made, cannot_compress};
 use super::open_pack::Chunks;
 use super::state::Buffers;
 use super::writer::Compression;
@@ -186,17 +186,19 @@ impl Feed<'_> {
         frame[start..stream_at].copy_from_slice(&head.encode());
         if (end - start) * SURELY_SHORTER > bytes {
             append_table(data, &head.lengths);
-            let (_, alone) = codec
+            let alone = codec
                 .encode(data, &mut scratch.decoded, start, Look::Whole)
                 .map_err(|error| cannot_compress(&error))?;
+            let alone = alone.map_or(data.len(), |end| end - start);
             data.truncate(bytes);
-            if 2 * (end - start) > alone - start {
+            if 2 * (end - start) > alone {
                 return Ok(false);
             }
         }
         self.writer.run.counts.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let chunks = Chunks { ids: &head.ids, lengths: &head.lengths, bases: &head.bases };
-        let made = Made { coding: Coding::Delta, end, chunks, plain: data, prefix };
+        let coded = Coded::InFrame { coding: Coding::Delta, end };
+        let made = Made { coded, chunks, plain: data, prefix };
         self.writer.write_frame(self.class, &made, frame, codec, scratch).map(|()| true)
     }
 }

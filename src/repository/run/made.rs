@@ -10,11 +10,43 @@ use crate::repository::pack::{self, PackClass};
 use crate::repository::reading::damaged_frame;
 use crate::repository::seal::{TAG_BYTES, Turn};
 
-/// A frame that was made, in a buffer that has room for its header before it.
+/// Where the coded bytes of a frame are.
+#[derive(Clone, Copy)]
+pub(super) enum Coded<'a> {
+    /// In the buffer that the frame is written from, behind the room for its header, up to `end`.
+    InFrame { coding: Coding, end: usize },
+    /// They are the payload as it is; sealing it is what brings it into that buffer.
+    Raw(&'a [u8]),
+}
+
+impl<'a> Coded<'a> {
+    /// What [`Codec::encode`] made of `payload`.
+    pub(super) fn of(encoded: Option<usize>, payload: &'a [u8]) -> Self {
+        match encoded {
+            Some(end) => Self::InFrame { coding: Coding::Zstd, end },
+            None => Self::Raw(payload),
+        }
+    }
+
+    fn coding(self) -> Coding {
+        match self {
+            Self::InFrame { coding, .. } => coding,
+            Self::Raw(_) => Coding::Raw,
+        }
+    }
+
+    /// Where they end in the buffer, or will.
+    fn end(self) -> usize {
+        match self {
+            Self::InFrame { end, .. } => end,
+            Self::Raw(payload) => FRAME_HEADER_BYTES + payload.len(),
+        }
+    }
+}
+
+/// A frame that was made.
 pub(super) struct Made<'a> {
-    pub(super) coding: Coding,
-    /// Where the coded bytes end in the buffer.
-    pub(super) end: usize,
+    pub(super) coded: Coded<'a>,
     pub(super) chunks: Chunks<'a>,
     /// What it must decode to.
     pub(super) plain: &'a [u8],
@@ -37,17 +69,22 @@ impl Writer<'_> {
         scratch: &mut Scratch,
     ) -> Result<(), RepositoryError> {
         let run = &self.run;
-        let coded_bytes = made.end - FRAME_HEADER_BYTES;
-        if frame.len() < made.end + TAG_BYTES {
-            frame.resize(made.end + TAG_BYTES, 0);
+        let end = made.coded.end();
+        if frame.len() < end + TAG_BYTES {
+            frame.resize(end + TAG_BYTES, 0);
         }
-        let frame = &mut frame[..made.end + TAG_BYTES];
+        let frame = &mut frame[..end + TAG_BYTES];
+        let (coding, coded_bytes) = (made.coded.coding(), end - FRAME_HEADER_BYTES);
         let (pack, reserved) =
-            run.reserve(class, made.coding, coded_bytes, &made.chunks, &self.closer)?;
+            run.reserve(class, coding, coded_bytes, &made.chunks, &self.closer)?;
         frame[..FRAME_HEADER_BYTES].copy_from_slice(&reserved.header.encode());
         let clear = pack::frame_binding(&pack.header, reserved.header);
         let turn = Turn::Frame(reserved.header.ordinal);
-        pack.sealer.seal_slice(turn, &clear, &mut frame[FRAME_HEADER_BYTES..]);
+        let sealed = &mut frame[FRAME_HEADER_BYTES..];
+        match made.coded {
+            Coded::InFrame { .. } => pack.sealer.seal_slice(turn, &clear, sealed),
+            Coded::Raw(payload) => pack.sealer.seal_from(turn, &clear, payload, sealed),
+        }
         if run.options.verify == VerifyWrites::All {
             made.verify(&pack, reserved.header, &frame[FRAME_HEADER_BYTES..], codec, scratch)?;
         }
@@ -80,21 +117,23 @@ impl Made<'_> {
             .open(Turn::Frame(number), &clear, sealed, opened)
             .map_err(|_| wrong("just sealed, it does not open"))?;
         let undecodable = |_| wrong("just compressed, it does not decode");
-        let decoded = if self.coding == Coding::Raw {
+        let decoded = match header.coding {
             // As it is: to decode it would be to copy it.
-            opened
-        } else if self.coding == Coding::Delta {
-            let (head, stream) =
-                Head::decode(opened).ok_or_else(|| wrong("just encoded, its head is wrong"))?;
-            if head.ids != self.chunks.ids || head.bases != self.chunks.bases {
-                return Err(wrong("just encoded, its head is another"));
+            Coding::Raw => opened,
+            Coding::Delta => {
+                let (head, stream) =
+                    Head::decode(opened).ok_or_else(|| wrong("just encoded, its head is wrong"))?;
+                if head.ids != self.chunks.ids || head.bases != self.chunks.bases {
+                    return Err(wrong("just encoded, its head is another"));
+                }
+                let bytes = self.plain.len();
+                *decoded = codec.decode_after(self.prefix, stream, bytes).map_err(undecodable)?;
+                decoded
             }
-            let bytes = self.plain.len();
-            *decoded = codec.decode_after(self.prefix, stream, bytes).map_err(undecodable)?;
-            decoded
-        } else {
-            codec.decode(header.coding, opened, decoded).map_err(undecodable)?;
-            decoded
+            Coding::Zstd => {
+                codec.decode(header.coding, opened, decoded).map_err(undecodable)?;
+                decoded
+            }
         };
         if decoded == self.plain {
             Ok(())
@@ -115,12 +154,13 @@ mod tests {
     /// Writes a frame of `plain` whose encoder was given `encoded` instead.
     fn write(writer: &Writer<'_>, encoded: &[u8], plain: &[u8]) -> Result<(), RepositoryError> {
         let (mut codec, mut frame) = (Codec::new(Compression::default()), Vec::new());
-        let (coding, end) =
+        let end =
             codec.encode(encoded, &mut frame, FRAME_HEADER_BYTES, Look::Whole).expect("it can");
+        let coded = Coded::of(end, encoded);
         let lengths = [u32::try_from(plain.len()).expect("short")];
         let ids: [ChunkId; 1] = [writer.repository().hash(plain)];
         let chunks = Chunks { ids: &ids, lengths: &lengths, bases: &[] };
-        let made = Made { coding, end, chunks, plain, prefix: &[] };
+        let made = Made { coded, chunks, plain, prefix: &[] };
         writer.write_frame(PackClass::Data, &made, &mut frame, &mut codec, &mut Scratch::default())
     }
 

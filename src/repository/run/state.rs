@@ -20,6 +20,7 @@ use crate::repository::lease::Lease;
 use crate::repository::object::ObjectKind;
 use crate::repository::pack::{Contents, PackClass};
 use crate::repository::repository::Inner;
+use crate::repository::window::{Plain, Window};
 
 /// What the workers, the closer and the caller of one run share.
 pub(super) struct Run {
@@ -66,10 +67,10 @@ pub(super) struct Buffers {
     pub(super) codec: Codec,
     pub(super) ids: Vec<ChunkId>,
     pub(super) lengths: Vec<u32>,
-    pub(super) data: Vec<u8>,
+    pub(super) data: Plain,
     pub(super) frame: Vec<u8>,
     pub(super) scratch: Scratch,
-    pub(super) window: Vec<u8>,
+    pub(super) window: Window,
     pub(super) deltas: Deltas,
     index: Arc<Index>,
     index_version: Option<u64>,
@@ -321,10 +322,10 @@ impl Run {
             codec: Codec::new(self.options.compression),
             ids: Vec::new(),
             lengths: Vec::new(),
-            data: Vec::new(),
+            data: Plain::default(),
             frame: Vec::new(),
             scratch: Scratch::default(),
-            window: Vec::new(),
+            window: Window::default(),
             deltas: Deltas::default(),
             index: Arc::default(),
             index_version: None,

@@ -69,6 +69,57 @@ fn a_large_file_is_cut_the_same_way_stored_or_only_hashed() {
     }
 }
 
+/// Gives its bytes, then fails.
+struct Torn<'a>(&'a [u8]);
+
+impl std::io::Read for Torn<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(into)? {
+            0 => Err(std::io::Error::other("torn")),
+            read => Ok(read),
+        }
+    }
+}
+
+#[test]
+fn large_files_known_in_parts_short_ones_and_torn_ones_share_a_bundle_and_come_back() {
+    let world = World::new();
+    let mut noise = vec![0; 6 << 20];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    let put = |files: &[&[u8]]| {
+        let writer = world.repository.begin(&WriteOptions::default()).unwrap();
+        let mut bundle = writer.bundle(PackClass::Data);
+        let mut stored = Vec::new();
+        for file in files {
+            let short = &file[file.len() / 2..][..1000];
+            bundle.put_content(&mut Torn(file), Extent::ToEnd).unwrap_err();
+            for plain in [short, file] {
+                let (content, bytes) = bundle.put_content(&mut &*plain, Extent::ToEnd).unwrap();
+                assert_eq!(bytes, plain.len() as u64);
+                stored.push((content, plain.to_vec()));
+            }
+        }
+        bundle.finish().unwrap();
+        writer.commit(b"record").unwrap();
+        stored
+    };
+    let mut stored = put(&[&noise[1 << 20..2 << 20], &noise[3 << 20..(4 << 20) + 77_777]]);
+    let mut edited = noise.clone();
+    (0..edited.len()).step_by(700_000).for_each(|at| edited[at] ^= 1);
+    stored.extend(put(&[&noise, &edited, &noise[5..3 << 20]]));
+    for (content, plain) in stored {
+        let read = match content {
+            Stored::Empty => Vec::new(),
+            Stored::Chunk(id) => world.repository.get(&id).unwrap(),
+            Stored::List(_) => {
+                let pieces = world.repository.pieces(&content);
+                pieces.flat_map(|piece| world.repository.get(&piece.unwrap().id).unwrap()).collect()
+            }
+        };
+        assert!(read == plain, "{} bytes", plain.len());
+    }
+}
+
 struct Dribble<'a>(&'a [u8]);
 
 impl std::io::Read for Dribble<'_> {
