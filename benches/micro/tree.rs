@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use snap_backup::repository::{ChunkId, Repository};
-use snap_backup::tree::statcache::{Mark, Origin, StatCacheWriter};
+use snap_backup::tree::statcache::{Block, Mark, Origin, StatCacheWriter};
 use snap_backup::tree::{Content, Entry, Kind, Meta, Mtime, manifest};
 
 use crate::stage::Stage;
@@ -48,6 +48,7 @@ pub(crate) fn stat_cache(criterion: &mut Criterion) {
     let entries = entries(&stage.repository, 8);
     let marks = vec![Mark::nothing(); entries.len()];
     let object: ChunkId = stage.repository.hash(b"an object");
+    let block = Block { object, entries, marks, holds_all: true };
     let key = |number: u32| format!("app/plugin-{number:06}").into_bytes();
     let origin = Origin {
         snapshot: None,
@@ -59,13 +60,13 @@ pub(crate) fn stat_cache(criterion: &mut Criterion) {
         let file = tempfile::tempfile_in(stage.place.path()).expect("a file can be made");
         let writer = StatCacheWriter::new(file);
         for number in 0..DIRECTORIES {
-            writer.add(&key(number), &object, &entries, &marks);
+            writer.add(&key(number), &block);
         }
         writer.into_cache(&origin).expect("it can be read again")
     };
     let cache = write();
     let mut group = criterion.benchmark_group("stat-cache");
-    group.throughput(Throughput::Elements(u64::from(DIRECTORIES) * entries.len() as u64));
+    group.throughput(Throughput::Elements(u64::from(DIRECTORIES) * block.entries.len() as u64));
     group.sample_size(10);
     group.bench_function("write", |b| b.iter(write));
     group.bench_function("merge", |b| {

@@ -21,6 +21,14 @@ pub struct Stamp {
     pub nanos: u32,
 }
 
+impl Stamp {
+    /// The point in time so many nanoseconds after 1970 began, or before.
+    pub fn from_nanos(nanos: i64) -> Self {
+        let below = u32::try_from(nanos.rem_euclid(1_000_000_000)).expect("below 10⁹");
+        Self { secs: nanos.div_euclid(1_000_000_000), nanos: below }
+    }
+}
+
 /// What an inode is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {

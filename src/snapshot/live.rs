@@ -188,17 +188,20 @@ impl Look<'_> {
         monitor: &dyn Monitor,
     ) -> Result<std::io::Result<Listing>, SnapshotError> {
         let repository = workers.repository();
-        let new = StatCacheWriter::new(file);
-        let (seen, made, remembered) = match self.after {
-            After::Unknown => (None, None, self.memory.recall_listed(repository, path)),
-            After::Touched(seen, touched) => (Some((seen, touched)), None, None),
+        let (seen, made, old) = match self.after {
+            After::Unknown => {
+                (None, None, self.memory.recall_listed(repository, path).map(Arc::new))
+            }
+            After::Touched(seen, touched) => {
+                (Some((seen, touched)), None, Some(Arc::clone(&seen.cache)))
+            }
             After::Made(made) => (None, Some(made), None),
         };
+        let new = StatCacheWriter::after(old, file);
         let task = Task {
             path,
             exclusions: self.exclusions,
             walker: Walker::Fast,
-            old: seen.map(|(seen, _)| &*seen.cache).or(remembered.as_ref()),
             new: &new,
             want: self.want,
             // Names of one inode are only found together if all directories are looked at.
@@ -213,9 +216,12 @@ impl Look<'_> {
             found.annex.directory_mtimes.extend(untimed);
             (Arc::clone(&seen.cache), std::mem::take(&mut found.settled))
         });
-        let cache = new.into_cache(&origin(repository, path, None));
+        let cache = match new.unchanged() {
+            Some(old) => Ok(Arc::clone(old)),
+            None => new.into_cache(&origin(repository, path, None)).map(Arc::new),
+        };
         Ok(cache.map(|cache| Listing {
-            cache: Arc::new(cache),
+            cache,
             path: path.to_owned(),
             root: found.root,
             counts: found.counts,

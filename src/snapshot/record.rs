@@ -9,7 +9,7 @@ use crate::monitor::Problem;
 use crate::os::clock::Moment;
 use crate::repository::ChunkId;
 use crate::repository::ObjectId;
-use crate::tree::{Content, Entry, ExclusionRules};
+use crate::tree::{Content, Entry, ExclusionRules, Kind};
 
 /// Who a snapshot is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,6 +171,14 @@ impl Snapshot {
     /// The root with this label.
     pub fn root(&self, label: &str) -> Option<&Root> {
         self.roots.iter().find(|root| root.label == label)
+    }
+
+    /// The directory objects of its roots.
+    pub(super) fn root_objects(&self) -> impl Iterator<Item = ChunkId> {
+        self.roots.iter().filter_map(|root| match root.entry.kind {
+            Kind::Directory { object } => Some(object),
+            _ => None,
+        })
     }
 
     /// The bytes of its record: one form only.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::list::is_listed;
+use super::list::{is_listed, list_readable};
 use crate::os::host;
 use crate::repository::{ObjectId, Repository};
 use crate::tree::Exclusions;
@@ -62,11 +62,17 @@ impl Memory<'_> {
         (cache.origin().boot_id == host::boot_id()).then_some(cache)
     }
 
-    /// The same, if the snapshot that it was taken with is still there.
+    /// The same, if the snapshot that it was taken with is still there, or another one of the
+    /// same tree.
     pub(super) fn recall_listed(&self, repository: &Repository, path: &Path) -> Option<StatCache> {
         let cache = self.recall(repository, path)?;
         let snapshot = cache.origin().snapshot?;
-        is_listed(repository, &snapshot).is_ok_and(|is_listed| is_listed).then_some(cache)
+        let is_listed = is_listed(repository, &snapshot).is_ok_and(|is_listed| is_listed);
+        let holds = |object| {
+            let listed = list_readable(repository).unwrap_or_default().snapshots;
+            listed.iter().any(|snapshot| snapshot.root_objects().any(|root| root == object))
+        };
+        (is_listed || cache.root_object().is_some_and(holds)).then_some(cache)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::SnapshotError;
@@ -14,9 +15,9 @@ use super::source::{Memory, Source, origin};
 use crate::monitor::{Counter, Monitor, News, Problem};
 use crate::os::crash::{CrashPoint, reach};
 use crate::os::{clock, file, host, meta};
-use crate::repository::{ObjectId, Repository, Stored, Writer, Written};
+use crate::repository::{ChunkId, ObjectId, Repository, Stored, Writer, Written};
 use crate::tree::TreeError;
-use crate::tree::statcache::{self, StatCacheWriter};
+use crate::tree::statcache::{self, StatCache, StatCacheWriter};
 use crate::tree::walk::Walker;
 
 /// What to take a snapshot of, and what to say in its record.
@@ -85,7 +86,7 @@ pub fn prepare(
     let workers = Workers::new(Keep::Store(writer), request.threads);
     let mut all = All::default();
     for source in request.sources {
-        all.take_root(&workers, source, &request, &earlier.listed, monitor)?;
+        all.take_root(&workers, source, &request, &earlier, monitor)?;
     }
     all.name_owners();
     let attachments = request.attachments.into_iter();
@@ -180,6 +181,8 @@ struct Earlier {
     /// The last of the same source.
     parent: Option<ObjectId>,
     listed: BTreeSet<ObjectId>,
+    /// The objects of their roots.
+    roots: BTreeSet<ChunkId>,
 }
 
 impl Earlier {
@@ -195,8 +198,16 @@ impl Earlier {
             sequence: newest.map_or(1, |newest| newest.sequence + 1),
             parent: newest.map(|newest| newest.id),
             listed: all.iter().map(|other| other.id).collect(),
+            roots: all.iter().flat_map(Snapshot::root_objects).collect(),
             host,
         })
+    }
+
+    /// Whether what a cache names is sure to be stored: only while the snapshot that it was taken
+    /// with is listed, or another one of the same tree.
+    fn holds(&self, cache: &StatCache) -> bool {
+        cache.origin().snapshot.is_some_and(|id| self.listed.contains(&id))
+            || cache.root_object().is_some_and(|object| self.roots.contains(&object))
     }
 }
 
@@ -228,7 +239,11 @@ impl Prepared {
 
 impl NewMemory {
     /// A cache of `root`, beside its place; without one, or where none can be made, in memory.
-    fn new(place: Option<PathBuf>, root: &Path) -> Result<Self, TreeError> {
+    fn new(
+        old: Option<Arc<StatCache>>,
+        place: Option<PathBuf>,
+        root: &Path,
+    ) -> Result<Self, TreeError> {
         let root = root.to_owned();
         let made = place.map(|place| beside(&place).map(|(file, temp)| (file, (temp, place))));
         let (file, paths) = match made {
@@ -238,11 +253,16 @@ impl NewMemory {
                 (file, other.and_then(Result::err).map_or(Ok(None), Err))
             }
         };
-        Ok(Self { writer: StatCacheWriter::new(file), paths, root })
+        Ok(Self { writer: StatCacheWriter::after(old, file), paths, root })
     }
 
     fn keep(self, repository: &Repository, snapshot: ObjectId) -> std::io::Result<()> {
         let Some((temp, place)) = self.paths? else { return Ok(()) };
+        // Whoever reads it finds that the new snapshot has the same root.
+        let is_kept = |old: &Arc<StatCache>| old.is_at(&place) && old.touch().is_ok();
+        if self.writer.unchanged().is_some_and(is_kept) {
+            return file::remove(&temp).map(drop);
+        }
         self.writer.finish(&origin(repository, &self.root, Some(snapshot)))?;
         file::rename_over(&temp, &place)
     }
@@ -271,22 +291,19 @@ impl All {
         workers: &Workers<'_>,
         source: &Source,
         request: &Request<'_>,
-        listed: &BTreeSet<ObjectId>,
+        earlier: &Earlier,
         monitor: &dyn Monitor,
     ) -> Result<(), SnapshotError> {
         let path = resolve(&source.path)?;
         let repository = workers.repository();
-        // Only while its snapshot is listed is what the cache names sure to be stored.
-        let is_stored = |id: Option<ObjectId>| id.is_some_and(|id| listed.contains(&id));
         let old = request.memory.recall(repository, &path);
-        let old = old.filter(|old| is_stored(old.origin().snapshot));
+        let old = old.filter(|old| earlier.holds(old)).map(Arc::new);
         let place = request.memory.place_of(repository, &path);
-        let memory = NewMemory::new(place, &path)?;
+        let memory = NewMemory::new(old, place, &path)?;
         let task = Task {
             path: &path,
             exclusions: &source.exclusions,
             walker: request.walker,
-            old: old.as_ref(),
             new: &memory.writer,
             want: None,
             touched: None,

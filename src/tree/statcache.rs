@@ -1,5 +1,6 @@
 //! What a tree's inodes looked like when their content was last read, so that it need not be read
-//! again. Local, 0600, replaced by rename; if anything about it is odd, it is as if it were absent.
+//! again. Local, 0600, replaced by rename unless it would hold just the same; if anything about it
+//! is odd, it is as if it were absent.
 //!
 //! The file: blocks in no order, one for each directory (its entries as a directory object, and
 //! for each a [`Mark`]; of a wide one where the [`Run`]s of its entries are) · the places of the blocks, sorted by the hash of the directory's path ·
@@ -12,17 +13,19 @@ mod write;
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Entry, Mtime};
-use crate::os::file;
-use crate::os::meta::{Inode, Stamp, Stat};
+use super::{Entry, Kind, Mtime};
+use crate::os::meta::{At, Inode, Stamp, Stat};
+use crate::os::{clock, file};
 use crate::repository::ChunkId;
 
 use self::block::{decode_block, hash_of};
-pub use self::tail::{Origin, root_of};
-use self::tail::{Place, Tail};
+use self::tail::Tail;
+pub use self::tail::{Origin, Place, root_of};
 pub use self::wide::{Listed, Recalled, Run, Wide};
 pub use self::write::StatCacheWriter;
 
@@ -53,6 +56,8 @@ pub struct Block {
     pub entries: Vec<Entry>,
     /// One for each entry.
     pub marks: Vec<Mark>,
+    /// Each name that the directory had when it was listed has an entry here.
+    pub holds_all: bool,
 }
 
 /// A cache that can be asked.
@@ -134,8 +139,31 @@ impl StatCache {
         let mut fitting = self.places[first..].iter().take_while(|place| place.hash == hash);
         fitting.find_map(|place| {
             let raw = wide::read_at(&self.file, place.offset, place.length).ok()?;
-            decode_block(raw, key).ok().flatten()
+            decode_block(&raw, key, *place).ok().flatten()
         })
+    }
+
+    /// The object of the root, if that is a directory: whoever has it has all that is named here.
+    pub fn root_object(&self) -> Option<ChunkId> {
+        match self.recall(ROOT_KEY)? {
+            Recalled::Whole { block, .. } => match block.entries.first()?.kind {
+                Kind::Directory { object } => Some(object),
+                _ => None,
+            },
+            Recalled::Wide(_) => None,
+        }
+    }
+
+    /// Whether it is what lies at `path` now.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let inode = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let both = (self.file.metadata().map(inode), path.symlink_metadata().map(inode));
+        matches!(both, (Ok(own), Ok(there)) if own == there)
+    }
+
+    /// Notes that it was of use: what nobody uses is removed one day.
+    pub fn touch(&self) -> io::Result<()> {
+        At::Open(self.file.as_fd()).set_mtime(Stamp::from_nanos(clock::now().0))
     }
 
     /// The entries of one directory, however wide.

@@ -2,13 +2,14 @@
 //! whatever becomes of its bytes, what is recorded and restored is right.
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::oracle::{Skip, same, tree};
 use crate::run::{args, put_back, until};
 use crate::stage::{set_time, write};
-use crate::world::World;
+use crate::world::{World, binary};
 
 const DAY_SECS: i64 = 24 * 60 * 60;
 
@@ -157,5 +158,115 @@ fn a_damaged_memory_of_a_tree_is_dropped_and_made_anew_and_records_nothing_wrong
         fs::remove_file(placed.join("3/3")).expect("ours");
         world.snap(&converge).ok();
         same(&truth, &tree(&placed, Skip::default()).0, &format!("converged, seed {seed}"));
+    }
+}
+
+/// A tree of which nothing is young any more.
+fn some_directories(world: &World) {
+    for dir in 0..6 {
+        for file in 0..5 {
+            write(world.path(format!("tree/{dir}/below/{file}")), format!("{file} of {dir}"));
+        }
+    }
+    until("nothing is read again", || files_read(world) == 0);
+}
+
+#[test]
+fn what_is_remembered_of_a_tree_stays_as_it_is_while_nothing_in_it_changes() {
+    let world = World::new();
+    some_directories(&world);
+    files_read(&world);
+    let [cache] = &caches(&world)[..] else { panic!("{:?}", caches(&world)) };
+    let inode = || fs::metadata(cache).expect("it is there").ino();
+    let before = inode();
+    assert_eq!((files_read(&world), inode()), (0, before), "it was written again");
+    // All snapshots but the newest go, the one among them that it was written with.
+    let snapshots = || {
+        let said = world.snap(["snapshots", "--json"]).ok().message("snapshots");
+        said["snapshots"].as_array().expect("some").len()
+    };
+    world.snap(["forget", "--keep-last", "1", "--yes"]).ok();
+    assert_eq!(snapshots(), 1);
+    // What is used is not what nobody used for long.
+    age(cache, 44);
+    assert_eq!((files_read(&world), inode()), (0, before), "the same tree is in the newest");
+    age(cache, 44);
+    assert_eq!(files_read(&world), 0);
+    let modified = fs::metadata(cache).and_then(|meta| meta.modified()).expect("it is there");
+    assert!(modified.elapsed().is_ok_and(|age| age.as_secs() < 3600), "{modified:?}");
+    // One that somebody took away is written again.
+    let copy = world.path("copy");
+    fs::copy(cache, &copy).expect("ours");
+    fs::rename(&copy, cache).expect("ours");
+    write(world.path("tree/3/below/2"), "new");
+    assert_eq!(files_read(&world), 1);
+    assert_ne!(inode(), before);
+    until("nothing is read again", || files_read(&world) == 0);
+    let id = world.snap(args!["backup", world.path("tree"), "--json"]).ok().snapshot_id();
+    world.snap(["forget", "--keep-last", "1", "--yes"]).ok();
+    assert_eq!(snapshots(), 1);
+    world.snap(args!["forget", id, "--yes"]).ok();
+    assert_eq!(files_read(&world), 30, "no snapshot has the tree");
+}
+
+/// The directories below the tree that a backup lists, as the kernel saw it.
+fn listed(world: &World) -> Vec<String> {
+    let log = world.path("strace.log");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-e", "trace=getdents64", "-o"]).arg(&log);
+    command.arg(binary()).args(args!["backup", world.path("tree")]);
+    command.env_clear().envs(world.environment()).current_dir(world.path(""));
+    world.start_command(command).end().ok();
+    let text = fs::read_to_string(&log).expect("ours");
+    let tree = format!("{}/", world.path("tree").display());
+    let mut listed: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.split_once(&tree)?.1.split_once('>'))
+        .map(|(path, _)| path.to_owned())
+        .collect();
+    listed.sort();
+    listed.dedup();
+    listed
+}
+
+#[test]
+fn a_directory_that_no_name_came_to_or_went_from_is_not_listed_and_what_changed_is_seen() {
+    let world = World::new();
+    some_directories(&world);
+    assert_eq!(listed(&world), [""; 0], "no time of a directory changed");
+    let at = |name: &str| world.path("tree").join(name);
+    write(at("0/below/new"), "new");
+    fs::remove_file(at("1/below/1")).expect("ours");
+    fs::rename(at("2/below/1"), at("2/below/other")).expect("ours");
+    // A name that stays and is another inode, of another kind, with the directory's time put back.
+    let time = fs::metadata(at("3/below")).expect("ours");
+    fs::remove_file(at("3/below/1")).expect("ours");
+    symlink("2", at("3/below/1")).expect("ours");
+    set_time(&at("3/below"), time.mtime(), time.mtime_nsec());
+    // What is in a file shows though its directory is as it was.
+    write(at("4/below/1"), "other");
+    let changed = ["0/below", "1/below", "2/below", "3/below"];
+    assert_eq!(listed(&world), changed);
+    let target = world.path("target");
+    world.snap(args!["restore", "latest", "--target", target]).ok();
+    let both = [world.path("tree"), placed(&world, &target)];
+    let [truth, found] = both.map(|root| tree(root, Skip::default()).0);
+    same(&truth, &found, "restored");
+}
+
+#[test]
+fn names_that_were_left_out_are_looked_for_again() {
+    let world = World::new();
+    some_directories(&world);
+    let backup = |more: &[&str]| {
+        let mut words = args!["backup", world.path("tree"), "--json"];
+        words.extend(more.iter().map(Into::into));
+        world.snap(words).ok().message("summary")["total_files_processed"]
+            .as_u64()
+            .expect("a figure")
+    };
+    for _ in 0..3 {
+        assert_eq!(backup(&["--exclude", "2"]), 20);
+        assert_eq!(backup(&[]), 30);
     }
 }

@@ -7,8 +7,10 @@ use super::node::Node;
 use super::slots::Window;
 use super::{Made, Scan};
 use crate::os::meta::Stat;
+use crate::os::names::Names;
 use crate::tree::read::read_narrow;
 use crate::tree::statcache::{Block, Mark, Recalled};
+use crate::tree::walk::Walker;
 use crate::tree::{Entry, Kind, TreePath};
 
 /// What is known of a name.
@@ -23,14 +25,31 @@ pub(super) struct Before<'x> {
 impl Scan<'_, '_> {
     /// What is known of a directory; `before` is its own entry.
     pub(super) fn known(&self, node: &Node, before: Option<&(Entry, Mark)>) -> Option<Recalled> {
-        let Some(made) = &self.task.made else { return self.task.old?.recall(key_of(node)) };
+        let Some(made) = &self.task.made else { return self.task.new.old()?.recall(key_of(node)) };
         let own = if node.path.is_none() { made.root } else { &before?.0 };
         let Kind::Directory { object } = own.kind else { return None };
         // What cannot be read, or is too wide to be held, is not known: its files are read instead.
         let entries = read_narrow(self.repository(), &object).ok()??;
         let marks = vec![Mark::nothing(); entries.len()];
-        let block = Block { object, entries, marks };
-        Some(Recalled::Whole { block, raw: Vec::new() })
+        let block = Block { object, entries, marks, holds_all: false };
+        Some(Recalled::Whole { block, place: None })
+    }
+
+    /// The names in a directory that need not be listed: by its own times no name came and none
+    /// went since it was. `before` is its own entry, `stat` what it is now.
+    pub(super) fn names_before(
+        &self,
+        node: &Node,
+        before: Option<&(Entry, Mark)>,
+        stat: &Stat,
+    ) -> Option<Names> {
+        let (entry, mark) = before?;
+        let block = node.held_before()?;
+        let is_its = matches!(entry.kind, Kind::Directory { object } if object == block.object);
+        let is_same = !mark.is_racy && mark.fits(entry, stat);
+        let is_listed = self.task.walker == Walker::Walkdir || !self.tells_names;
+        (is_its && is_same && block.holds_all && !is_listed)
+            .then(|| block.entries.iter().map(|entry| &*entry.name).collect())
     }
 
     /// What `name`, which is no directory, was when it was read, and what stat said of it.

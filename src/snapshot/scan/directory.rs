@@ -56,8 +56,16 @@ impl Scan<'_, '_> {
             Some(path) => self.root.open_beneath(path.as_bytes()),
         };
         let listed = opened.and_then(|dir| {
+            // Looked at before it is listed: what comes after that shows next time.
             let own = own_of(&dir, before)?;
-            Ok((self.task.walker.names(&dir)?, dir, own))
+            if let Some(known) = self.known(node, before) {
+                node.before.get_or_init(|| known);
+            }
+            let names = match self.names_before(node, before, &own.stat) {
+                Some(names) => names,
+                None => self.task.walker.names(&dir)?,
+            };
+            Ok((names, dir, own))
         });
         let (names, dir, own) = match listed {
             Ok(listed) => listed,
@@ -78,9 +86,6 @@ impl Scan<'_, '_> {
         if is_cache {
             self.annex(|annex| annex.caches.extend(node.path.clone()));
             return self.release(Arc::clone(node));
-        }
-        if let Some(known) = self.known(node, before) {
-            node.before.get_or_init(|| known);
         }
         let listed = Arc::new(Listed { node: Arc::clone(node), dir, names });
         // Those nearest in path order are worked on first: a worker takes what it left last.
@@ -114,7 +119,7 @@ impl Scan<'_, '_> {
                     same.add(&stat);
                     done.push((slot, Place::Same(number)));
                 }
-                Look::Done(found) => done.push((slot, found.into())),
+                Look::Done(found) => done.push((slot, Self::place(&listed.node, found))),
                 Look::Below(child, before) => below.push((child, before)),
             }
         }
@@ -219,7 +224,7 @@ impl Scan<'_, '_> {
         stat: &Stat,
     ) -> Result<(), SnapshotError> {
         let found = self.take_listed(listed, slot, stat, &mut Window::default())?;
-        self.put(&listed.node, [(slot, found.into())]);
+        self.put(&listed.node, [(slot, Self::place(&listed.node, found))]);
         self.release(Arc::clone(&listed.node))
     }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! a directory, one worker start to finish:
-//!     open it from the root · list · for each name: stat, compare with what is remembered;
+//!     open it from the root · list, unless its own times say that no name came or went ·
+//!     for each name: stat, compare with what is remembered;
 //!     if it differs: open, read once, put into the worker's own bundle
 //!     directories below and large files become work of their own, nearest first
 //! a directory with nothing pending is whole:
@@ -41,11 +42,11 @@ use super::record::Counts;
 use super::written::Proved;
 use crate::monitor::{Counter, Monitor, Problem};
 use crate::os::beneath::Dir;
-use crate::os::clock;
 use crate::os::meta::{FileKind, Inode, Stamp, Stat};
+use crate::os::{clock, volume};
 use crate::repository::{ChunkId, Repository};
 use crate::tree::edit::ROOT_NAME;
-use crate::tree::statcache::{Mark, ROOT_KEY, StatCache, StatCacheWriter};
+use crate::tree::statcache::{Block, Mark, ROOT_KEY, Recalled, StatCacheWriter};
 use crate::tree::walk::Walker;
 use crate::tree::{Entry, Exclusions, Kind, TreeError, TreePath};
 
@@ -58,17 +59,15 @@ pub(super) struct Task<'a> {
     pub(super) path: &'a Path,
     pub(super) exclusions: &'a Exclusions,
     pub(super) walker: Walker,
-    /// What is remembered of it.
-    pub(super) old: Option<&'a StatCache>,
-    /// Where it is remembered from now on.
+    /// What is remembered of it, and where that is from now on.
     pub(super) new: &'a StatCacheWriter,
     /// Entries that are no directories are wanted only if this says so. `None`: all.
     pub(super) want: Option<&'a (dyn Fn(&TreePath) -> bool + Sync)>,
-    /// The directories that may differ from `old`, with all above them. The inside of any other
+    /// The directories that may differ from what is remembered, with all above them. The inside of any other
     /// counts as it is there, if stat says the same of the directory itself. `None`: all are
     /// looked at.
     pub(super) touched: Option<&'a BTreeSet<Option<TreePath>>>,
-    /// What was made here a moment ago, instead of `old`.
+    /// What was made here a moment ago, instead of what is remembered.
     pub(super) made: Option<Made<'a>>,
 }
 
@@ -100,6 +99,8 @@ struct Scan<'a, 'w> {
     task: Task<'a>,
     root: Dir,
     root_inode: Inode,
+    /// The time of a directory is known to change with every name in it.
+    tells_names: bool,
     /// What changes after this may not be told from what changed right before.
     began: Stamp,
     monitor: &'a dyn Monitor,
@@ -127,9 +128,7 @@ pub(super) fn scan(
     monitor: &dyn Monitor,
 ) -> Result<Scanned, SnapshotError> {
     let path = task.path;
-    let began = clock::now().0 - TICK_NS;
-    let nanos = u32::try_from(began.rem_euclid(1_000_000_000)).expect("below 10⁹");
-    let began = Stamp { secs: began.div_euclid(1_000_000_000), nanos };
+    let began = Stamp::from_nanos(clock::now().0 - TICK_NS);
     let is_dir = path.is_dir();
     let open = if is_dir { path } else { path.parent().unwrap_or(path) };
     let root = Dir::open_root(open).map_err(TreeError::io("open", open))?;
@@ -139,6 +138,7 @@ pub(super) fn scan(
         task,
         root,
         root_inode: stat.inode,
+        tells_names: volume::at(open).is_ok_and(|volume| volume.is_known),
         began,
         monitor,
         links: Links::default(),
@@ -253,7 +253,8 @@ impl<'w> Scan<'_, 'w> {
                 },
                 _ => {}
             }
-            self.put(&member.node, [(member.slot, slot.into())]);
+            let place = Self::place(&member.node, slot);
+            self.put(&member.node, [(member.slot, place)]);
             self.release(member.node)?;
         }
         Ok(())
@@ -268,7 +269,7 @@ impl<'w> Scan<'_, 'w> {
 
     fn try_single_file(&self, name: &[u8]) -> Result<(), SnapshotError> {
         let stat = self.root.stat(name).map_err(TreeError::io("look at", self.task.path))?;
-        let before = self.task.old.and_then(|old| old.list(ROOT_KEY)?.next()?.ok());
+        let before = self.task.new.old().and_then(|old| old.list(ROOT_KEY)?.next()?.ok());
         let before = before.as_ref();
         let before = before.map(|(entry, mark)| Before { entry, mark: *mark, number: None });
         let found = Found { dir: &self.root, name, stat: &stat, file: None, before };
@@ -291,7 +292,9 @@ impl<'w> Scan<'_, 'w> {
             Kind::Directory { object } => object,
             _ => ChunkId::from_bytes([0; 32]),
         };
-        self.task.new.add(ROOT_KEY, &object, std::slice::from_ref(&root), &[mark]);
+        let block =
+            Block { object, entries: vec![root.clone()], marks: vec![mark], holds_all: false };
+        remember_root(self.task.new, &block);
         let mut problems = self.problems.into_inner().expect(UNPOISONED);
         problems.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Scanned {
@@ -317,5 +320,14 @@ impl<'w> Scan<'_, 'w> {
     /// The full path of a name, or the reason that there is none is our bug.
     fn path_of(dir: &Arc<Node>, name: &[u8]) -> TreePath {
         TreePath::child(dir.path.as_ref(), name).expect("the kernel lists names only")
+    }
+}
+
+fn remember_root(new: &StatCacheWriter, root: &Block) {
+    match new.old().and_then(|old| old.recall(ROOT_KEY)) {
+        Some(Recalled::Whole { block, place: Some(place) }) if block == *root => {
+            new.add_again(place);
+        }
+        _ => new.add(ROOT_KEY, root),
     }
 }

@@ -121,8 +121,16 @@ pub(super) fn parted(node: &Node, slots: Vec<Place>) -> (Vec<Entry>, Vec<Mark>) 
     slots.into_iter().filter_map(found).unzip()
 }
 
+/// Whether each name has an entry.
+pub(super) fn are_all(slots: &[Place]) -> bool {
+    !slots.iter().any(|place| matches!(place, Place::Nothing))
+}
+
 /// Whether all that is remembered is still there, and nothing else.
 pub(super) fn are_same(slots: &[Place], before: &Block) -> bool {
+    if are_all(slots) != before.holds_all {
+        return false;
+    }
     let mut left = 0..before.entries.len();
     let is_next = |place: &Place| match place {
         Place::Nothing => true,
@@ -165,7 +173,7 @@ impl Scan<'_, '_> {
                 let run = wide.run_of(name)?;
                 if window.at != Some(run.offset()) {
                     window.at = Some(run.offset());
-                    window.block = self.task.old.as_ref().and_then(|old| old.run(run));
+                    window.block = self.task.new.old().and_then(|old| old.run(run));
                     window.next = 0;
                 }
                 (window.block.as_ref()?, false)

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use super::directory::key_of;
 use super::node::{Inner, Node, Own};
-use super::slots::{Place, Slice, Slots, are_same, parted};
+use super::slots::{Place, Slice, Slots, are_all, are_same, parted};
 use super::{Keep, Scan};
 use crate::repository::ChunkId;
 use crate::snapshot::SnapshotError;
-use crate::tree::statcache::{Mark, Recalled};
+use crate::tree::statcache::{Block, Mark, Recalled};
 use crate::tree::{Entry, Kind, Meta, Mtime, TreeError, manifest};
 
 impl Scan<'_, '_> {
@@ -76,24 +76,28 @@ impl Scan<'_, '_> {
         if !has_database && let Some(object) = self.same(node, &slots)? {
             return Ok((object, false));
         }
+        let holds_all = !has_database && are_all(&slots);
         let (mut entries, mut marks) = parted(node, slots);
         for entry in databases {
             add_database(&mut entries, &mut marks, entry);
         }
         let object = self.object_of(node, &entries)?;
-        self.task.new.add(key_of(node), &object, &entries, &marks);
-        self.note_owners(&entries);
+        let block = Block { object, entries, marks, holds_all };
+        self.task.new.add(key_of(node), &block);
+        self.note_owners(&block.entries);
         Ok((object, has_database))
     }
 
     /// The object of a directory in which everything is what is remembered of it, if that is still
     /// stored.
     fn same(&self, node: &Node, slots: &[Place]) -> Result<Option<ChunkId>, SnapshotError> {
-        let Some(Recalled::Whole { block, raw }) = node.before.get() else { return Ok(None) };
-        if raw.is_empty() || !are_same(slots, block) || !self.is_kept(&block.object)? {
+        let Some(Recalled::Whole { block, place: Some(place) }) = node.before.get() else {
+            return Ok(None);
+        };
+        if !are_same(slots, block) || !self.is_kept(&block.object)? {
             return Ok(None);
         }
-        self.task.new.add_again(key_of(node), raw);
+        self.task.new.add_again(*place);
         self.note_owners(&block.entries);
         Ok(Some(block.object))
     }

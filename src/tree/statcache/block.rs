@@ -1,5 +1,6 @@
 //! The bytes of one block.
 
+use super::tail::Place;
 use super::wide::{Recalled, Run, Wide};
 use super::{Block, Mark};
 use crate::os::meta::{Inode, Stamp};
@@ -22,14 +23,15 @@ pub(super) fn hash_of(key: &[u8]) -> u64 {
 pub(super) fn encode_block(
     key: &[u8],
     object: &ChunkId,
-    entries: &[Entry],
-    marks: &[Mark],
+    (entries, marks): (&[Entry], &[Mark]),
+    holds_all: bool,
 ) -> (Vec<u8>, Vec<u8>) {
     let mut out = Writer(Vec::with_capacity(64 + key.len() + MARK_BYTES * marks.len()));
     out.raw(&[0; 8]);
     out.bytes(key);
     out.byte(WHOLE);
     out.raw(object.as_bytes());
+    out.byte(holds_all.into());
     out.count(marks.len());
     for mark in marks {
         for stamp in [mark.mtime, mark.ctime] {
@@ -84,8 +86,12 @@ fn take_wide(from: &mut Reader<'_>) -> Result<Wide, BadObject> {
 }
 
 /// `None` if it is the block of another key.
-pub(super) fn decode_block(raw: Vec<u8>, key: &[u8]) -> Result<Option<Recalled>, BadObject> {
-    let mut from = Reader(&raw);
+pub(super) fn decode_block(
+    raw: &[u8],
+    key: &[u8],
+    place: Place,
+) -> Result<Option<Recalled>, BadObject> {
+    let mut from = Reader(raw);
     let checksum = u64::from_le_bytes(from.array()?);
     if hash_of(from.0) != checksum {
         return Err(BadObject::Short);
@@ -97,12 +103,13 @@ pub(super) fn decode_block(raw: Vec<u8>, key: &[u8]) -> Result<Option<Recalled>,
         return Ok(Some(Recalled::Wide(take_wide(&mut from)?)));
     }
     let object = ChunkId::from_bytes(from.array()?);
+    let holds_all = from.byte()? != 0;
     let count = from.count("marks", MARK_BYTES)?;
     let marks = (0..count).map(|_| take_mark(&mut from)).collect::<Result<Vec<_>, _>>()?;
     let entries = manifest::decode_leaf(from.0)?;
     let fits = entries.len() == marks.len();
-    let block = Block { object, entries, marks };
-    Ok(fits.then_some(Recalled::Whole { block, raw }))
+    let block = Block { object, entries, marks, holds_all };
+    Ok(fits.then_some(Recalled::Whole { block, place: Some(place) }))
 }
 
 fn take_mark(from: &mut Reader<'_>) -> Result<Mark, BadObject> {

@@ -11,7 +11,7 @@ use crate::repository::ObjectId;
 use crate::tree::BadObject;
 use crate::tree::wire::{Reader, Writer};
 
-const MAGIC: [u8; 8] = *b"snapst3\n";
+const MAGIC: [u8; 8] = *b"snapst4\n";
 const TRAILER_BYTES: usize = 8 + 8 + 8 + 32 + 8;
 const PLACE_BYTES: usize = 8 + 8 + 4;
 /// Two ids, a boot, a path.
@@ -30,8 +30,9 @@ pub struct Origin {
     pub root: PathBuf,
 }
 
+/// Where a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub struct Place {
     pub(super) hash: u64,
     pub(super) offset: u64,
     pub(super) length: u32,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::repository::ObjectId;
 use crate::tree::{Content, Kind, Meta};
@@ -26,6 +28,10 @@ fn entry(stat: &Stat) -> Entry {
     Entry { name: b"f".as_slice().into(), meta, kind, link_group: None }
 }
 
+fn block(object: ChunkId, entries: &[Entry], marks: &[Mark]) -> Block {
+    Block { object, entries: entries.to_vec(), marks: marks.to_vec(), holds_all: true }
+}
+
 fn written(path: &Path) {
     let (file, temp) = create_beside(path).unwrap();
     let writer = StatCacheWriter::new(file);
@@ -34,7 +40,7 @@ fn written(path: &Path) {
     for n in 0..50_u8 {
         let key = [b'a', n + 1];
         let id = ChunkId::from_bytes([n; 32]);
-        writer.add(&key, &id, &[entry(&stat)], &[mark]);
+        writer.add(&key, &block(id, &[entry(&stat)], &[mark]));
     }
     writer.finish(&origin()).unwrap();
     file::rename_over(&temp, path).unwrap();
@@ -125,7 +131,7 @@ fn a_wide_directory_comes_back_run_by_run_and_moves_to_another_cache() {
     assert_eq!(writer.take_up(&runs[1]).unwrap().entries, second);
     let object = ChunkId::from_bytes([3; 32]);
     writer.add_wide(b"dir", &object, &runs);
-    writer.add(b"narrow", &object, &first, &marks);
+    writer.add(b"narrow", &block(object, &first, &marks));
     writer.finish(&origin()).unwrap();
     file::rename_over(&temp, &path).unwrap();
     let one = StatCache::open(&path, &[1; 32]).unwrap();
@@ -133,7 +139,7 @@ fn a_wide_directory_comes_back_run_by_run_and_moves_to_another_cache() {
     let (file, _) = create_beside(&path).unwrap();
     let writer = StatCacheWriter::new(file);
     let newer = ChunkId::from_bytes([4; 32]);
-    writer.add(b"narrow", &newer, &second, &marks);
+    writer.add(b"narrow", &block(newer, &second, &marks));
     writer.adopt(&one).unwrap();
     let other = writer.into_cache(&origin()).unwrap();
     assert_eq!(*other.recall(b"narrow").unwrap().object(), newer, "what is there stays");
@@ -141,7 +147,7 @@ fn a_wide_directory_comes_back_run_by_run_and_moves_to_another_cache() {
     let writer = StatCacheWriter::new(file);
     writer.adopt(&one).unwrap();
     let copy = writer.into_cache(&origin()).unwrap();
-    assert_eq!(copy.recall(b"narrow"), one.recall(b"narrow"));
+    assert_eq!(copy.recall(b"narrow"), one.recall(b"narrow"), "whole, and where it was");
     for cache in [&one, &other, &copy] {
         let Some(Recalled::Wide(wide)) = cache.recall(b"dir") else { panic!("it is wide") };
         let run_of = |name: &[u8]| wide.run_of(name).map(|run| cache.run(run).unwrap().entries);
@@ -152,5 +158,42 @@ fn a_wide_directory_comes_back_run_by_run_and_moves_to_another_cache() {
             cache.list(b"dir").unwrap().map(Result::unwrap).unzip();
         assert_eq!((wide.object, all.len()), (object, 4));
         assert!(entries.iter().eq(first.iter().chain(&second)));
+    }
+}
+
+#[test]
+fn what_stays_is_taken_from_the_cache_before_and_only_if_something_else_changed() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("cache");
+    written(&path);
+    let old = Arc::new(StatCache::open(&path, &[1; 32]).unwrap());
+    let after = || StatCacheWriter::after(Some(Arc::clone(&old)), create_beside(&path).unwrap().0);
+    let keep = |writer: &StatCacheWriter, numbers: &[u8]| {
+        for n in numbers {
+            let Some(Recalled::Whole { place, .. }) = old.recall(&[b'a', *n]) else { panic!() };
+            writer.add_again(place.unwrap());
+        }
+    };
+    let all: Vec<u8> = (1..=50).rev().collect();
+    let same = after();
+    keep(&same, &all[1..]);
+    assert!(same.unchanged().is_none(), "one is gone");
+    keep(&same, &all[..1]);
+    assert!(same.unchanged().is_some_and(|cache| cache.is_at(&path)));
+
+    let other = after();
+    keep(&other, &[1, 2, 3, 30, 49, 50]);
+    let id = ChunkId::from_bytes([99; 32]);
+    other.add(&[b'a', 31], &block(id, &[], &[]));
+    assert!(other.unchanged().is_none());
+    let other = other.into_cache(&origin()).unwrap();
+    for n in 1..=50_u8 {
+        let found = other.recall(&[b'a', n]).map(|found| *found.object());
+        let expected = match n {
+            1..=3 | 30 | 49 | 50 => Some(ChunkId::from_bytes([n - 1; 32])),
+            31 => Some(id),
+            _ => None,
+        };
+        assert_eq!(found, expected, "{n}");
     }
 }

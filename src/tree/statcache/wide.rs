@@ -7,7 +7,8 @@ use std::iter::{self, Zip};
 use std::os::unix::fs::FileExt;
 use std::vec;
 
-use super::block::{decode_block, encode_block, encode_wide};
+use super::block::{decode_block, encode_block, encode_wide, hash_of};
+use super::tail::Place;
 use super::write::Inner;
 use super::{Block, Mark, StatCache, StatCacheWriter};
 use crate::repository::ChunkId;
@@ -21,8 +22,8 @@ pub enum Recalled {
     Whole {
         /// What it was.
         block: Block,
-        /// The same as it is stored, for [`StatCacheWriter::add_again`]; nothing if it is not.
-        raw: Vec<u8>,
+        /// Where it is stored, for [`StatCacheWriter::add_again`]; nowhere if it is not.
+        place: Option<Place>,
     },
     /// Where the parts of it are.
     Wide(Wide),
@@ -119,7 +120,8 @@ impl Run {
 
     pub(super) fn read(&self, file: &File) -> io::Result<Block> {
         let raw = read_at(file, self.offset, self.length)?;
-        match decode_block(raw, RUN_KEY) {
+        let place = Place { hash: 0, offset: self.offset, length: self.length };
+        match decode_block(&raw, RUN_KEY, place) {
             Ok(Some(Recalled::Whole { block, .. })) => Ok(block),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
@@ -145,7 +147,8 @@ impl StatCacheWriter {
     /// [`Self::finish`] says too: then they must be held.
     pub fn put_aside(&self, entries: &[Entry], marks: &[Mark]) -> Option<Run> {
         let first_name = entries.first()?.name.clone();
-        let (head, leaf) = encode_block(RUN_KEY, &ChunkId::from_bytes([0; 32]), entries, marks);
+        let nothing = ChunkId::from_bytes([0; 32]);
+        let (head, leaf) = encode_block(RUN_KEY, &nothing, (entries, marks), false);
         let mut inner = self.inner.lock().expect("no holder of this lock panics");
         if inner.failed.is_some() {
             return None;
@@ -173,7 +176,7 @@ impl StatCacheWriter {
         let raw = encode_wide(key, object, runs);
         let mut inner = self.inner.lock().expect("no holder of this lock panics");
         if inner.failed.is_none() {
-            inner.failed = inner.append_block(key, &raw, &[]).err();
+            inner.failed = inner.append_block(hash_of(key), &raw, &[]).err();
         }
     }
 }
@@ -187,7 +190,7 @@ impl Inner {
             let (offset, length) = self.append(&raw, &[])?;
             runs.push(Run { offset, length, first_name: run.first_name.clone() });
         }
-        self.append_block(key, &encode_wide(key, &wide.object, &runs), &[])
+        self.append_block(hash_of(key), &encode_wide(key, &wide.object, &runs), &[])
     }
 }
 
