@@ -9,7 +9,7 @@ use super::wire::{Reader, Writer};
 use super::{BadObject, Entry, Kind};
 use crate::repository::ChunkId;
 
-pub use leaf::{decode as decode_leaf, encode as encode_leaf};
+pub use leaf::{Packed, decode as decode_leaf, encode as encode_leaf};
 
 /// A leaf that weighs this much ends.
 const LEAF_WEIGHT_MAX: usize = 512 * 1024;

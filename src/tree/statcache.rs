@@ -7,6 +7,7 @@
 //! what it is a cache of · where those two begin, and a checksum over them.
 
 mod block;
+mod held;
 mod tail;
 mod wide;
 mod write;
@@ -24,6 +25,7 @@ use crate::os::{clock, file};
 use crate::repository::ChunkId;
 
 use self::block::{decode_block, hash_of};
+pub use self::held::Held;
 use self::tail::Tail;
 pub use self::tail::{Origin, Place, root_of};
 pub use self::wide::{Listed, Recalled, Run, Wide};
@@ -86,11 +88,13 @@ impl Mark {
         Self { mtime: never, ctime: never, inode, links: 0, is_racy: true }
     }
 
+    fn is_of(&self, stat: &Stat) -> bool {
+        self.mtime == stat.mtime && self.ctime == stat.ctime && self.inode == stat.inode
+    }
+
     /// Whether the inode that `entry` describes is, by all that stat tells, still as it was.
     pub fn fits(&self, entry: &Entry, stat: &Stat) -> bool {
-        self.mtime == stat.mtime
-            && self.ctime == stat.ctime
-            && self.inode == stat.inode
+        self.is_of(stat)
             && entry.meta.mode == stat.mode
             && entry.meta.uid == stat.uid
             && entry.meta.gid == stat.gid
@@ -146,11 +150,11 @@ impl StatCache {
     /// The object of the root, if that is a directory: whoever has it has all that is named here.
     pub fn root_object(&self) -> Option<ChunkId> {
         match self.recall(ROOT_KEY)? {
-            Recalled::Whole { block, .. } => match block.entries.first()?.kind {
+            Recalled::Whole(held) if !held.is_empty() => match held.entry(0).kind {
                 Kind::Directory { object } => Some(object),
                 _ => None,
             },
-            Recalled::Wide(_) => None,
+            _ => None,
         }
     }
 

@@ -32,7 +32,7 @@ impl Scan<'_, '_> {
         let entries = read_narrow(self.repository(), &object).ok()??;
         let marks = vec![Mark::nothing(); entries.len()];
         let block = Block { object, entries, marks, holds_all: false };
-        Some(Recalled::Whole { block, place: None })
+        Some(Recalled::Whole(block.into()))
     }
 
     /// The names in a directory that need not be listed: by its own times no name came and none
@@ -44,12 +44,11 @@ impl Scan<'_, '_> {
         stat: &Stat,
     ) -> Option<Names> {
         let (entry, mark) = before?;
-        let block = node.held_before()?;
-        let is_its = matches!(entry.kind, Kind::Directory { object } if object == block.object);
+        let held = node.held_before()?;
+        let is_its = matches!(entry.kind, Kind::Directory { object } if object == held.object);
         let is_same = !mark.is_racy && mark.fits(entry, stat);
         let is_listed = self.task.walker == Walker::Walkdir || !self.tells_names;
-        (is_its && is_same && block.holds_all && !is_listed)
-            .then(|| block.entries.iter().map(|entry| &*entry.name).collect())
+        (is_its && is_same && held.holds_all && !is_listed).then(|| held.names().collect())
     }
 
     /// What `name`, which is no directory, was when it was read, and what stat said of it.

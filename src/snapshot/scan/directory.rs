@@ -184,6 +184,9 @@ impl Scan<'_, '_> {
         if stat.links > 1 {
             return self.linked(scope, listed, slot, &stat, window);
         }
+        if let Some(number) = self.same_at_once(node, name, &stat, window) {
+            return Ok(Look::Same { number, stat });
+        }
         let before = self.read_before(node, name, &stat, window);
         let found = Found { dir, name, stat: &stat, file: file.as_ref(), before };
         if let Some(number) = found.same(self.began) {

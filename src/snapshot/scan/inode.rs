@@ -174,7 +174,7 @@ impl Scan<'_, '_> {
 }
 
 /// Whether something about an inode is noted in the annex.
-const fn has_extras(stat: &Stat) -> bool {
+pub(super) const fn has_extras(stat: &Stat) -> bool {
     stat.flags.any() || may_have_holes(stat)
 }
 

@@ -324,10 +324,12 @@ impl<'w> Scan<'_, 'w> {
 }
 
 fn remember_root(new: &StatCacheWriter, root: &Block) {
-    match new.old().and_then(|old| old.recall(ROOT_KEY)) {
-        Some(Recalled::Whole { block, place: Some(place) }) if block == *root => {
-            new.add_again(place);
-        }
-        _ => new.add(ROOT_KEY, root),
+    let same = new.old().and_then(|old| match old.recall(ROOT_KEY)? {
+        Recalled::Whole(held) => held.place.filter(|_| held.into_block() == *root),
+        Recalled::Wide(_) => None,
+    });
+    match same {
+        Some(place) => new.add_again(place),
+        None => new.add(ROOT_KEY, root),
     }
 }

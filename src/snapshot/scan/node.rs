@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use super::slots::Slots;
 use crate::os::meta::Stat;
-use crate::tree::statcache::{Block, Mark, Recalled};
+use crate::tree::statcache::{Held, Mark, Recalled};
 use crate::tree::{Entry, TreePath, Xattr};
 
 /// An entry as it was found; nothing if it vanished, or could not be read.
@@ -56,9 +56,9 @@ impl Node {
     }
 
     /// What its entries were, if all of them are held.
-    pub(super) fn held_before(&self) -> Option<&Block> {
+    pub(super) fn held_before(&self) -> Option<&Held> {
         match self.before.get()? {
-            Recalled::Whole { block, .. } => Some(block),
+            Recalled::Whole(held) => Some(held),
             Recalled::Wide(_) => None,
         }
     }

@@ -1,13 +1,16 @@
 //! The entries of a directory under way. Those of a wide one do not stay in memory: a slice of them
 //! is put aside as soon as it is whole.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Scan;
 use super::before::Before;
+use super::inode::has_extras;
 use super::node::{Node, Slot};
+use crate::os::meta::Stat;
 use crate::tree::Entry;
-use crate::tree::statcache::{Block, Mark, Recalled, Run};
+use crate::tree::statcache::{Block, Held, Mark, Recalled, Run};
 
 /// So many names are one piece of work; a larger directory is shared.
 pub(super) const SLICE_NAMES: usize = 512;
@@ -113,8 +116,8 @@ pub(super) fn parted(node: &Node, slots: Vec<Place>) -> (Vec<Entry>, Vec<Mark>) 
     let found = |place: Place| match place {
         Place::Nothing => None,
         Place::Same(number) => {
-            let (block, number) = (held?, number as usize);
-            Some((block.entries[number].clone(), block.marks[number]))
+            let (held, number) = (held?, number as usize);
+            Some((held.entry(number).into_owned(), held.mark(number)))
         }
         Place::Found(found) => Some(*found),
     };
@@ -127,11 +130,11 @@ pub(super) fn are_all(slots: &[Place]) -> bool {
 }
 
 /// Whether all that is remembered is still there, and nothing else.
-pub(super) fn are_same(slots: &[Place], before: &Block) -> bool {
+pub(super) fn are_same(slots: &[Place], before: &Held) -> bool {
     if are_all(slots) != before.holds_all {
         return false;
     }
-    let mut left = 0..before.entries.len();
+    let mut left = 0..before.len();
     let is_next = |place: &Place| match place {
         Place::Nothing => true,
         Place::Same(number) => left.next() == Some(*number as usize),
@@ -167,8 +170,16 @@ impl Scan<'_, '_> {
         name: &[u8],
         window: &'x mut Window,
     ) -> Option<Before<'x>> {
-        let (block, is_held) = match node.before.get()? {
-            Recalled::Whole { block, .. } => (block, true),
+        let block = match node.before.get()? {
+            Recalled::Whole(held) => {
+                let at = held.position(name, window.next)?;
+                window.next = at + 1;
+                let entry = match held.entry(at) {
+                    Cow::Borrowed(entry) => entry,
+                    Cow::Owned(entry) => &*window.entry.insert(entry),
+                };
+                return Some(Before { entry, mark: held.mark(at), number: u32::try_from(at).ok() });
+            }
             Recalled::Wide(wide) => {
                 let run = wide.run_of(name)?;
                 if window.at != Some(run.offset()) {
@@ -176,7 +187,7 @@ impl Scan<'_, '_> {
                     window.block = self.task.new.old().and_then(|old| old.run(run));
                     window.next = 0;
                 }
-                (window.block.as_ref()?, false)
+                window.block.as_ref()?
             }
         };
         let entries = &block.entries;
@@ -185,16 +196,35 @@ impl Scan<'_, '_> {
             _ => entries.binary_search_by(|entry| (*entry.name).cmp(name)).ok()?,
         };
         window.next = at + 1;
-        let number = u32::try_from(at).ok().filter(|_| is_held);
-        Some(Before { entry: &entries[at], mark: block.marks[at], number })
+        Some(Before { entry: &entries[at], mark: block.marks[at], number: None })
+    }
+
+    /// Which of the held entries `name` is, if that shows without looking into the entry.
+    pub(super) fn same_at_once(
+        &self,
+        node: &Node,
+        name: &[u8],
+        stat: &Stat,
+        window: &mut Window,
+    ) -> Option<u32> {
+        let held = node.held_before()?;
+        let at = held.position(name, window.next)?;
+        let is_same = held.fits(at, stat)
+            && !has_extras(stat)
+            && Mark::new(stat, self.began) == held.mark(at);
+        if !is_same {
+            return None;
+        }
+        window.next = at + 1;
+        u32::try_from(at).ok()
     }
 
     /// The place of what was found under a name in `node`.
     pub(super) fn place(node: &Node, found: Slot) -> Place {
         let same = || {
-            let ((entry, mark), block) = (found.as_ref()?, node.held_before()?);
-            let at = block.entries.binary_search_by(|other| other.name.cmp(&entry.name)).ok()?;
-            (block.entries[at] == *entry && block.marks[at] == *mark).then_some(at)
+            let ((entry, mark), held) = (found.as_ref()?, node.held_before()?);
+            let at = held.position(&entry.name, 0)?;
+            (held.mark(at) == *mark && *held.entry(at) == *entry).then_some(at)
         };
         match same().and_then(|at| u32::try_from(at).ok()) {
             Some(number) => Place::Same(number),
@@ -211,4 +241,6 @@ pub(super) struct Window {
     at: Option<u64>,
     /// The entry that is likely to be asked for next.
     next: usize,
+    /// The one that was asked for last, if it had to be made for that.
+    entry: Option<Entry>,
 }

@@ -9,7 +9,7 @@ use super::slots::{Place, Slice, Slots, are_all, are_same, parted};
 use super::{Keep, Scan};
 use crate::repository::ChunkId;
 use crate::snapshot::SnapshotError;
-use crate::tree::statcache::{Block, Mark, Recalled};
+use crate::tree::statcache::{Block, Held, Mark};
 use crate::tree::{Entry, Kind, Meta, Mtime, TreeError, manifest};
 
 impl Scan<'_, '_> {
@@ -84,22 +84,21 @@ impl Scan<'_, '_> {
         let object = self.object_of(node, &entries)?;
         let block = Block { object, entries, marks, holds_all };
         self.task.new.add(key_of(node), &block);
-        self.note_owners(&block.entries);
+        self.note_owners(block.entries.iter().map(owner_of));
         Ok((object, has_database))
     }
 
     /// The object of a directory in which everything is what is remembered of it, if that is still
     /// stored.
     fn same(&self, node: &Node, slots: &[Place]) -> Result<Option<ChunkId>, SnapshotError> {
-        let Some(Recalled::Whole { block, place: Some(place) }) = node.before.get() else {
-            return Ok(None);
-        };
-        if !are_same(slots, block) || !self.is_kept(&block.object)? {
+        let Some(held) = node.held_before() else { return Ok(None) };
+        let Some(place) = held.place else { return Ok(None) };
+        if !are_same(slots, held) || !self.is_kept(&held.object)? {
             return Ok(None);
         }
-        self.task.new.add_again(*place);
-        self.note_owners(&block.entries);
-        Ok(Some(block.object))
+        self.task.new.add_again(place);
+        self.note_owners(held.owners());
+        Ok(Some(held.object))
     }
 
     /// Whether a directory object need not be made again.
@@ -139,7 +138,7 @@ impl Scan<'_, '_> {
             }
             let run = run.or_else(|| self.task.new.put_aside(&entries, &marks));
             runs.extend(run);
-            self.note_owners(&entries);
+            self.note_owners(entries.iter().map(owner_of));
             for entry in entries {
                 writer.push(entry, |raw| self.with_hands(|hands| hands.take_object(raw, None)))?;
             }
@@ -167,7 +166,12 @@ impl Scan<'_, '_> {
 
     /// Equal entries have the object they had. It need not be made again if it is stored.
     fn object_of(&self, node: &Node, entries: &[Entry]) -> Result<ChunkId, SnapshotError> {
-        let before = node.held_before().filter(|before| before.entries == entries);
+        let is_same = |before: &&Held| {
+            let pairs = entries.iter().enumerate();
+            before.len() == entries.len()
+                && pairs.into_iter().all(|(at, entry)| *before.entry(at) == *entry)
+        };
+        let before = node.held_before().filter(is_same);
         if let Some(before) = before
             && self.is_kept(&before.object)?
         {
@@ -181,10 +185,9 @@ impl Scan<'_, '_> {
         })?)
     }
 
-    fn note_owners(&self, entries: &[Entry]) {
+    fn note_owners(&self, owners: impl Iterator<Item = (u32, u32)>) {
         let mut last = None;
-        for entry in entries {
-            let owner = (entry.meta.uid, entry.meta.gid);
+        for owner in owners {
             if last != Some(owner) {
                 self.owners.lock().expect("no holder of this lock panics").insert(owner);
                 last = Some(owner);
@@ -198,4 +201,8 @@ fn add_database(entries: &mut Vec<Entry>, marks: &mut Vec<Mark>, entry: Entry) {
     let at = entries.partition_point(|other| other.name < entry.name);
     entries.insert(at, entry);
     marks.insert(at, Mark::nothing());
+}
+
+const fn owner_of(entry: &Entry) -> (u32, u32) {
+    (entry.meta.uid, entry.meta.gid)
 }

@@ -1,12 +1,14 @@
 //! A leaf: the entries of a directory, column by column.
 
 mod kinds;
+mod packed;
 mod tables;
 
 use std::collections::HashMap;
 use std::iter;
 
 use self::kinds::{code, put_contents, take_contents};
+pub use self::packed::Packed;
 use self::tables::{FirstUse, no_twins};
 use crate::tree::wire::{Reader, Writer};
 use crate::tree::{BadObject, Entry, Meta, Mtime, TreePath, Xattr};

@@ -178,6 +178,37 @@ proptest! {
     }
 
     #[test]
+    fn what_is_ordinary_is_the_same_packed(
+        entries in any_entries(), at: prop::sample::Index, flip: u8, cut: bool,
+    ) {
+        let ordinary = |entry: &Entry| {
+            entry.link_group.is_none()
+                && entry.meta.xattrs.is_empty()
+                && matches!(
+                    entry.kind,
+                    Kind::File { .. } | Kind::Directory { .. } | Kind::SkippedDirectory
+                        | Kind::MountPoint | Kind::Fifo | Kind::Socket
+                )
+        };
+        let some: Vec<Entry> = entries.iter().filter(|entry| ordinary(entry)).cloned().collect();
+        let packed = Packed::take(&encode_leaf(&some)).unwrap().unwrap();
+        prop_assert_eq!(packed.len(), some.len());
+        for (number, entry) in some.iter().enumerate() {
+            prop_assert_eq!(&packed.entry(number), entry);
+            prop_assert_eq!(packed.name(number), &*entry.name);
+            prop_assert_eq!(packed.owner(number), (entry.meta.uid, entry.meta.gid));
+        }
+        let mut raw = encode_leaf(&entries);
+        prop_assert_eq!(Packed::take(&raw).unwrap().is_some(), some.len() == entries.len());
+        // A checksum stands before it; without one it is wrong, and no more than that.
+        let at = at.index(raw.len());
+        if cut { raw.truncate(at) } else { raw[at] ^= flip }
+        if let Ok(Some(packed)) = Packed::take(&raw) {
+            (0..packed.len()).for_each(|number| drop(packed.entry(number)));
+        }
+    }
+
+    #[test]
     fn a_damaged_leaf_is_refused_or_is_in_its_one_form(
         entries in any_entries(), at: prop::sample::Index, flip in 1..=255_u8, cut: bool,
     ) {

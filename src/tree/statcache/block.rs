@@ -1,8 +1,9 @@
 //! The bytes of one block.
 
+use super::Mark;
+use super::held::{Entries, Held};
 use super::tail::Place;
 use super::wide::{Recalled, Run, Wide};
-use super::{Block, Mark};
 use crate::os::meta::{Inode, Stamp};
 use crate::repository::ChunkId;
 use crate::tree::wire::{Reader, Writer};
@@ -105,11 +106,18 @@ pub(super) fn decode_block(
     let object = ChunkId::from_bytes(from.array()?);
     let holds_all = from.byte()? != 0;
     let count = from.count("marks", MARK_BYTES)?;
-    let marks = (0..count).map(|_| take_mark(&mut from)).collect::<Result<Vec<_>, _>>()?;
-    let entries = manifest::decode_leaf(from.0)?;
-    let fits = entries.len() == marks.len();
-    let block = Block { object, entries, marks, holds_all };
-    Ok(fits.then_some(Recalled::Whole { block, place: Some(place) }))
+    let mut marks = Vec::with_capacity(count);
+    for _ in 0..count {
+        marks.push(take_mark(&mut from)?);
+    }
+    let (length, entries) = if let Some(packed) = manifest::Packed::take(from.0)? {
+        (packed.len(), Entries::Packed(packed))
+    } else {
+        let entries = manifest::decode_leaf(from.0)?;
+        (entries.len(), Entries::Plain(entries))
+    };
+    let held = Held { object, holds_all, place: Some(place), marks, entries };
+    Ok((length == count).then_some(Recalled::Whole(held)))
 }
 
 fn take_mark(from: &mut Reader<'_>) -> Result<Mark, BadObject> {

@@ -170,8 +170,8 @@ fn what_stays_is_taken_from_the_cache_before_and_only_if_something_else_changed(
     let after = || StatCacheWriter::after(Some(Arc::clone(&old)), create_beside(&path).unwrap().0);
     let keep = |writer: &StatCacheWriter, numbers: &[u8]| {
         for n in numbers {
-            let Some(Recalled::Whole { place, .. }) = old.recall(&[b'a', *n]) else { panic!() };
-            writer.add_again(place.unwrap());
+            let Some(Recalled::Whole(held)) = old.recall(&[b'a', *n]) else { panic!() };
+            writer.add_again(held.place.unwrap());
         }
     };
     let all: Vec<u8> = (1..=50).rev().collect();

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::vec;
 
 use super::block::{decode_block, encode_block, encode_wide, hash_of};
+use super::held::Held;
 use super::tail::Place;
 use super::write::Inner;
 use super::{Block, Mark, StatCache, StatCacheWriter};
@@ -19,12 +20,7 @@ use crate::tree::{BadObject, Entry};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recalled {
     /// All of it.
-    Whole {
-        /// What it was.
-        block: Block,
-        /// Where it is stored, for [`StatCacheWriter::add_again`]; nowhere if it is not.
-        place: Option<Place>,
-    },
+    Whole(Held),
     /// Where the parts of it are.
     Wide(Wide),
 }
@@ -53,7 +49,7 @@ impl Recalled {
     /// The id of the directory's object.
     pub const fn object(&self) -> &ChunkId {
         match self {
-            Self::Whole { block, .. } => &block.object,
+            Self::Whole(held) => &held.object,
             Self::Wide(wide) => &wide.object,
         }
     }
@@ -79,7 +75,10 @@ pub struct Listed<'a> {
 impl<'a> Listed<'a> {
     pub(super) fn new(cache: &'a StatCache, recalled: Recalled) -> Self {
         let (block, runs) = match recalled {
-            Recalled::Whole { block, .. } => ((block.entries, block.marks), Vec::new()),
+            Recalled::Whole(held) => {
+                let block = held.into_block();
+                ((block.entries, block.marks), Vec::new())
+            }
             Recalled::Wide(wide) => (Default::default(), wide.runs),
         };
         Self { cache, held: iter::zip(block.0, block.1), runs: runs.into_iter() }
@@ -122,7 +121,7 @@ impl Run {
         let raw = read_at(file, self.offset, self.length)?;
         let place = Place { hash: 0, offset: self.offset, length: self.length };
         match decode_block(&raw, RUN_KEY, place) {
-            Ok(Some(Recalled::Whole { block, .. })) => Ok(block),
+            Ok(Some(Recalled::Whole(held))) => Ok(held.into_block()),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
