@@ -1,7 +1,7 @@
 //! The trees: made from a fixed seed, or real ones that are named.
 //!
 //! W1 is a tree of PHP applications and its next release (W2: 3, 5 or 28 % of the files differ),
-//! W3 uploads, W4 one large file (a log, then noise), W5 odd shapes, W6 very many tiny files, W8 a SQLite database's file,
+//! W3 uploads, W4 one large file (a log, then noise, then a film), W5 odd shapes, W6 very many tiny files, W8 a SQLite database's file,
 //! and `copies` 500 installations of one release. W7, tables on a server, is measured by the tests
 //! of the database (`bash tests/all.sh`); W9 is in `days`.
 
@@ -134,6 +134,8 @@ pub(crate) fn workloads(options: &Options) -> Vec<Workload> {
     add("W4-log", told, Takers::All, Box::new(move |dir| one_log(dir, mib)));
     let told = format!("noise, {mib} MiB in one file");
     add("W4-noise", told, Takers::All, Box::new(move |dir| one_noise(dir, mib)));
+    let told = format!("a film, {mib} MiB: noise behind the head of an MP4");
+    add("W4-media", told, Takers::All, Box::new(move |dir| one_film(dir, mib)));
     let wide = options.by_size(20_000, 1_000_000);
     let links = options.by_size(2_000, 100_000);
     let told = format!("a chain of 1,000 directories, {wide} files in one, {links} hard links");
@@ -204,6 +206,13 @@ fn one_log(dir: &Path, mib: u64) -> std::io::Result<()> {
 fn one_noise(dir: &Path, mib: u64) -> std::io::Result<()> {
     fs::create_dir_all(dir)?;
     noise(&mut File::create(dir.join("noise.bin"))?, mib << 20, &mut Random::new(5))
+}
+
+fn one_film(dir: &Path, mib: u64) -> std::io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let mut file = File::create(dir.join("film.mp4"))?;
+    file.write_all(b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41")?;
+    noise(&mut file, mib << 20, &mut Random::new(7))
 }
 
 fn uploads(dir: &Path, mib: u64) -> std::io::Result<()> {

@@ -89,7 +89,7 @@ impl Options {
             ([], Size::Full) => true,
             // Six minutes are few: the tree and its upgrade, large files, copies, and some days.
             ([], Size::Quick) => ["W1", "W4", "W9", "copies", "index"].contains(&family(name)),
-            // W4 means both of W4-log and W4-noise.
+            // W4 means all of W4-log, W4-noise and W4-media.
             (only, _) => only.iter().any(|one| name == one || family(name) == one),
         }
     }

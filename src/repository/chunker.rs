@@ -1,4 +1,5 @@
-//! Where a large file is cut: FastCDC v2020, with a gear table seeded by the repository.
+//! Where a large file is cut: FastCDC v2020, with a gear table seeded by the repository; media and
+//! archives at fixed places, if the repository was made so.
 //!
 //! The cuts decide ids, so they are part of the format: the crates are pinned, and the golden
 //! vectors below are quoted in FORMAT.md. Table and masks come from the crate `fastcdc`; the places
@@ -10,10 +11,12 @@ use std::ops::Range;
 use fastcdc::v2020::{Normalization, get_gear_with_seed, select_masks};
 use gearhash::Hasher;
 
-use super::format::Cutting;
+use super::format::{Cutting, FASTCDC_2020_AND_MEDIA};
+use super::media::{Kind, kind_of};
 
 /// Finds cuts. One for a repository; used by all threads.
 pub(super) struct Chunker {
+    knows_media: bool,
     whole_bytes_max: usize,
     min: usize,
     avg: usize,
@@ -32,6 +35,7 @@ impl Chunker {
         let (mask_s, mask_l) = select_masks(avg, Normalization::Level1);
         let (gear, _) = get_gear_with_seed(seed);
         Self {
+            knows_media: cutting.chunker == FASTCDC_2020_AND_MEDIA,
             whole_bytes_max: cutting.whole_bytes_max as usize,
             min: cutting.chunk_bytes_min as usize,
             avg,
@@ -47,12 +51,26 @@ impl Chunker {
         self.whole_bytes_max
     }
 
+    /// How the file is cut that begins with `head`, which is longer than [`Self::whole_bytes_max`].
+    pub(super) fn kind_of(&self, head: &[u8]) -> Kind {
+        if self.knows_media { kind_of(head) } else { Kind::Ordinary }
+    }
+
     /// The length of the first chunk of `rest`, if its bytes show it. They do if they hold the file's
     /// end, as `ended` says, or as many bytes as a chunk may have; fewer may do too. The first
     /// `searched` of them were given before, and did not.
-    pub(super) fn first_cut(&self, rest: &[u8], searched: usize, ended: bool) -> Option<usize> {
+    pub(super) fn first_cut(
+        &self,
+        kind: Kind,
+        rest: &[u8],
+        searched: usize,
+        ended: bool,
+    ) -> Option<usize> {
         let bytes = rest.len().min(self.max);
         let is_all = ended || bytes == self.max;
+        if kind == Kind::Media {
+            return is_all.then_some(bytes);
+        }
         // Places are looked at in pairs, from an even one on: the last byte of an odd end is not.
         let end = bytes - bytes % 2;
         let turn = self.avg.clamp(self.min, end.max(self.min));
@@ -82,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::repository::format::Config;
+    use crate::repository::format::{Config, FASTCDC_2020};
     use crate::repository::id::RepositoryId;
 
     fn chunker(seed: u64) -> Chunker {
@@ -100,7 +118,8 @@ mod tests {
     fn cuts(chunker: &Chunker, mut rest: &[u8]) -> Vec<usize> {
         let mut cuts = Vec::new();
         while !rest.is_empty() {
-            let length = chunker.first_cut(rest, 0, true).expect("it holds the end");
+            let length =
+                chunker.first_cut(Kind::Ordinary, rest, 0, true).expect("it holds the end");
             cuts.push(length);
             rest = &rest[length..];
         }
@@ -136,11 +155,12 @@ mod tests {
     }
 
     /// The same, given `step` bytes more whenever those there show no cut.
-    fn cuts_in_steps(chunker: &Chunker, bytes: &[u8], step: usize) -> Vec<usize> {
+    fn cuts_in_steps(chunker: &Chunker, kind: Kind, bytes: &[u8], step: usize) -> Vec<usize> {
         let (mut cuts, mut start, mut filled, mut searched) = (Vec::new(), 0, 0, 0);
         while start < bytes.len() {
             let rest = &bytes[start..filled];
-            if let Some(length) = chunker.first_cut(rest, searched, filled == bytes.len()) {
+            let ended = filled == bytes.len();
+            if let Some(length) = chunker.first_cut(kind, rest, searched, ended) {
                 cuts.push(length);
                 start += length;
                 searched = 0;
@@ -178,8 +198,38 @@ mod tests {
             let chunker = Chunker::new(&cutting, seed);
             let wanted = cuts_of_the_crate(&cutting, seed, &bytes);
             prop_assert_eq!(&cuts(&chunker, &bytes), &wanted);
-            prop_assert_eq!(&cuts_in_steps(&chunker, &bytes, step), &wanted);
+            prop_assert_eq!(&cuts_in_steps(&chunker, Kind::Ordinary, &bytes, step), &wanted);
             prop_assert_eq!(wanted.iter().sum::<usize>(), bytes.len());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn media_are_cut_at_multiples_of_the_longest_chunk_and_all_else_as_before(
+            bytes in (256_usize << 10) + 1..5 << 20,
+            magic in prop_oneof![Just(&b"PK\x03\x04"[..]), Just(&b"%PDF"[..]), Just(&b"\xff\xd8\xff"[..])],
+            step in 100_000..400_000_usize,
+            seed in any::<u64>(),
+        ) {
+            let mut plain = golden_bytes(bytes);
+            plain[..magic.len()].copy_from_slice(magic);
+            let cutting = Config::new(&RepositoryId::from_bytes([0; 32]), 0).cutting;
+            let of_old = Cutting { chunker: FASTCDC_2020, ..cutting };
+            let (chunker, of_old) = (Chunker::new(&cutting, seed), Chunker::new(&of_old, seed));
+            prop_assert_eq!(of_old.kind_of(&plain), Kind::Ordinary);
+            let kind = chunker.kind_of(&plain[..=256 << 10]);
+            prop_assert_eq!(kind, chunker.kind_of(&plain), "only its beginning counts");
+            prop_assert_eq!(kind == Kind::Media, magic != b"%PDF");
+            let lengths = cuts_in_steps(&chunker, kind, &plain, step);
+            prop_assert_eq!(lengths.iter().sum::<usize>(), bytes);
+            if kind == Kind::Media {
+                let (last, before) = lengths.split_last().unwrap();
+                prop_assert!(before.iter().all(|length| *length == 1 << 20));
+                prop_assert!((1..=1 << 20).contains(last));
+            } else {
+                prop_assert_eq!(lengths, cuts(&of_old, &plain));
+            }
         }
     }
 
@@ -193,8 +243,8 @@ mod tests {
             let wanted = cuts_of_the_crate(&cutting, seed, &bytes);
             let chunker = chunker(seed);
             assert_eq!(cuts(&chunker, &bytes), wanted);
-            assert_eq!(cuts_in_steps(&chunker, &bytes, 256 << 10), wanted);
-            assert_eq!(cuts_in_steps(&chunker, &bytes, 99_991), wanted);
+            assert_eq!(cuts_in_steps(&chunker, Kind::Ordinary, &bytes, 256 << 10), wanted);
+            assert_eq!(cuts_in_steps(&chunker, Kind::Ordinary, &bytes, 99_991), wanted);
         }
     }
 }

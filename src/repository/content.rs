@@ -4,7 +4,7 @@
 //! read up to whole_bytes_max + 1 bytes
 //! if they end there: one chunk
 //! else: read 256 KiB more whenever what was read shows no cut,
-//!       cut, chunk after chunk, where the bytes lie (see `window`),
+//!       cut, chunk after chunk, media at fixed places, where the bytes lie (see `window`),
 //!       and write the list; a full list (65,536 entries) becomes one entry of a list above it
 //! ```
 
@@ -13,6 +13,7 @@ use std::io::{self, Read};
 use super::chunker::Chunker;
 use super::error::RepositoryError;
 use super::id::ChunkId;
+use super::media::Kind;
 use super::window::Window;
 
 /// Where a file's bytes are.
@@ -91,7 +92,12 @@ pub(super) trait Sink {
     /// Takes a file that is one chunk.
     fn chunk(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError>;
     /// Takes the next chunk of a longer file: the first `bytes` of what `window` has left.
-    fn piece(&mut self, window: &mut Window, bytes: usize) -> Result<ChunkId, RepositoryError>;
+    fn piece(
+        &mut self,
+        kind: Kind,
+        window: &mut Window,
+        bytes: usize,
+    ) -> Result<ChunkId, RepositoryError>;
     fn list(&mut self, plain: &[u8]) -> Result<ChunkId, RepositoryError>;
 }
 
@@ -141,8 +147,9 @@ fn cut(
     let mut lists = Lists::default();
     let mut size = 0;
     let mut searched = 0;
+    let kind = chunker.kind_of(window.rest());
     loop {
-        let Some(bytes) = chunker.first_cut(window.rest(), searched, source.ended) else {
+        let Some(bytes) = chunker.first_cut(kind, window.rest(), searched, source.ended) else {
             searched = window.rest().len();
             source.fill(window, searched + READ_BYTES)?;
             continue;
@@ -151,7 +158,7 @@ fn cut(
             break;
         }
         searched = 0;
-        let id = sink.piece(window, bytes)?;
+        let id = sink.piece(kind, window, bytes)?;
         lists.push(0, Piece { id, bytes: bytes as u64 }, sink)?;
         size += bytes as u64;
     }

@@ -7,6 +7,7 @@ use minicbor::{Decode, Encode};
 use super::delta;
 use super::error::RepositoryError;
 use super::id::{ObjectId, RepositoryId};
+use super::media::HEAD_BYTES;
 
 /// What a feature is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,8 @@ pub(super) struct Feature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(super) struct Cutting {
-    /// 1: FastCDC v2020 as in the crate `fastcdc` 5.0.0, normalisation level 1.
+    /// 1: FastCDC v2020 as in the crate `fastcdc` 5.0.0, normalisation level 1. 2: the same, but media
+    /// and archives at fixed places.
     #[n(0)]
     pub(super) chunker: u16,
     /// A file up to this long is one chunk.
@@ -101,8 +103,11 @@ pub(super) const FRAME_BYTES_MAX: usize = CHUNK_BYTES_MAX + 4 * FRAME_CHUNKS_MAX
 pub(super) const PACK_FRAMES_MAX: usize = 1 << 20;
 
 const KIB: u32 = 1024;
-/// The one chunker there is.
-const FASTCDC_2020: u16 = 1;
+/// FastCDC v2020 for all.
+pub(super) const FASTCDC_2020: u16 = 1;
+/// The same but for media and archives, which are cut at fixed places.
+pub(super) const FASTCDC_2020_AND_MEDIA: u16 = 2;
+const CHUNKERS: [u16; 2] = [FASTCDC_2020, FASTCDC_2020_AND_MEDIA];
 /// Names of features this version knows, by class.
 const KNOWN: [&[&str]; 3] = [&[delta::FEATURE], &[], &[]];
 
@@ -112,7 +117,7 @@ impl Config {
             repository: *repository.as_bytes(),
             created_ns,
             cutting: Cutting {
-                chunker: FASTCDC_2020,
+                chunker: FASTCDC_2020_AND_MEDIA,
                 whole_bytes_max: 256 * KIB,
                 chunk_bytes_min: 64 * KIB,
                 chunk_bytes_avg: 256 * KIB,
@@ -155,7 +160,8 @@ impl Config {
             && (avg..=16 * KIB * KIB).contains(&max)
             && avg >= 256
             && max >= KIB
-            && whole <= 16 * KIB * KIB;
+            && whole <= 16 * KIB * KIB
+            && (config.cutting.chunker != FASTCDC_2020_AND_MEDIA || whole as usize >= HEAD_BYTES);
         let sizes = config.sizes;
         let sized_well = (4 * KIB..=16 * KIB * KIB).contains(&sizes.frame_bytes)
             && [sizes.data_pack_bytes, sizes.metadata_pack_bytes]
@@ -171,7 +177,7 @@ impl Config {
             FeatureClass::Write => (&self.write, KNOWN[1]),
             FeatureClass::Prune => (&self.prune, KNOWN[2]),
         };
-        if class == FeatureClass::Read && self.cutting.chunker != FASTCDC_2020 {
+        if class == FeatureClass::Read && !CHUNKERS.contains(&self.cutting.chunker) {
             // Reading would do, but every comparison with live files would be wrong.
             return Err(RepositoryError::UnknownFeature {
                 class,

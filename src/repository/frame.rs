@@ -6,6 +6,7 @@
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, ResetDirective};
 
 use super::format::{FRAME_BYTES_MAX, FRAME_CHUNKS_MAX};
+use super::media;
 use super::pack::PackClass;
 use super::run::Compression;
 
@@ -150,6 +151,9 @@ pub(super) enum Look {
     Whole,
     /// Parts of it are compressed first: if they do not shrink, none of it will.
     Sample,
+    /// It is known for what does not shrink, and only held against that by how frequent the values
+    /// of its bytes are.
+    Values,
 }
 
 /// One worker's compressor and decompressor, kept between frames.
@@ -191,7 +195,10 @@ impl Codec {
         self.compressor.reset(ResetDirective::SessionOnly).map_err(failed)?;
         let level = CParameter::CompressionLevel(i32::from(level));
         self.compressor.set_parameter(level).map_err(failed)?;
-        if look == Look::Sample && self.seems_random(payload, &mut out[start..])? {
+        if look == Look::Values && media::seems_random(payload) {
+            return Ok(None);
+        }
+        if look != Look::Whole && self.seems_random(payload, &mut out[start..])? {
             return Ok(None);
         }
         let written = self.compressor.compress2(&mut out[start..], payload).map_err(failed)?;

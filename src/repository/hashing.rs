@@ -5,6 +5,7 @@ use std::io::Read;
 use super::content::{Extent, Sink, Stored, take_apart};
 use super::error::RepositoryError;
 use super::id::ChunkId;
+use super::media::Kind;
 use super::repository::{Inner, Repository};
 use super::window::Window;
 
@@ -40,7 +41,12 @@ impl Sink for OnlyHash<'_> {
         Ok(self.0.hash(plain))
     }
 
-    fn piece(&mut self, window: &mut Window, bytes: usize) -> Result<ChunkId, RepositoryError> {
+    fn piece(
+        &mut self,
+        _: Kind,
+        window: &mut Window,
+        bytes: usize,
+    ) -> Result<ChunkId, RepositoryError> {
         let id = self.0.hash(&window.rest()[..bytes]);
         window.pass(bytes);
         Ok(id)

@@ -20,6 +20,7 @@ mod id;
 mod index;
 mod key;
 mod lease;
+mod media;
 mod object;
 mod open;
 mod pack;

@@ -38,6 +38,7 @@ mod exporting;
 mod faults;
 mod files;
 mod finding;
+mod formats;
 mod full_disk;
 mod git_checkout;
 mod hostile;

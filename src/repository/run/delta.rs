@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::bundle::Feed;
+use super::feed::Feed;
 use super::made::{Coded, Made, cannot_compress};
 use super::open_pack::Chunks;
 use super::state::Buffers;
@@ -14,6 +14,7 @@ use crate::repository::error::RepositoryError;
 use crate::repository::format::FRAME_CHUNKS_MAX;
 use crate::repository::frame::{Coding, FRAME_HEADER_BYTES, Look, append_table};
 use crate::repository::id::{ChunkId, ObjectId};
+use crate::repository::media::Kind;
 use crate::repository::reading::Frame;
 
 /// Chunks that wait for one delta frame, and the bases before them.
@@ -163,7 +164,7 @@ impl Feed<'_> {
             let mut start = 0;
             for (id, length) in pending.head.ids.iter().zip(&pending.head.lengths) {
                 let end = start + *length as usize;
-                self.hold(*id, *length, &pending.data[start..end])?;
+                self.hold(Kind::Ordinary, *id, *length, &pending.data[start..end])?;
                 start = end;
             }
         } else {

@@ -8,7 +8,7 @@ use std::thread::{self, Scope};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::bundle::Feed;
+use super::feed::Feed;
 use super::state::Buffers;
 use super::writer::Writer;
 use crate::os::crew::beside;

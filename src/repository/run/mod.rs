@@ -11,6 +11,7 @@ mod bundle;
 mod closer;
 mod copied;
 mod delta;
+mod feed;
 mod helpers;
 mod made;
 mod open_pack;

@@ -17,6 +17,7 @@ use crate::repository::frame::{Codec, Coding};
 use crate::repository::id::{ChunkId, ObjectId};
 use crate::repository::index::{Bytes, Index, Named, SEGMENT_CHUNKS, Table, build};
 use crate::repository::lease::Lease;
+use crate::repository::media::Kind;
 use crate::repository::object::ObjectKind;
 use crate::repository::pack::{Contents, PackClass};
 use crate::repository::repository::Inner;
@@ -67,6 +68,8 @@ pub(super) struct Buffers {
     pub(super) codec: Codec,
     pub(super) ids: Vec<ChunkId>,
     pub(super) lengths: Vec<u32>,
+    /// What the chunks that wait come from.
+    pub(super) kind: Kind,
     pub(super) data: Plain,
     pub(super) frame: Vec<u8>,
     pub(super) scratch: Scratch,
@@ -81,6 +84,7 @@ impl Buffers {
     pub(super) fn swap_chunks(&mut self, other: &mut Self) {
         std::mem::swap(&mut self.ids, &mut other.ids);
         std::mem::swap(&mut self.lengths, &mut other.lengths);
+        std::mem::swap(&mut self.kind, &mut other.kind);
         std::mem::swap(&mut self.data, &mut other.data);
     }
 }
@@ -322,6 +326,7 @@ impl Run {
             codec: Codec::new(self.options.compression),
             ids: Vec::new(),
             lengths: Vec::new(),
+            kind: Kind::Ordinary,
             data: Plain::default(),
             frame: Vec::new(),
             scratch: Scratch::default(),

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 
 use crate::repository::backend::Backend;
 use crate::repository::chunker::Chunker;
-use crate::repository::content::{List, Piece};
-use crate::repository::format::{Config, config_name};
+use crate::repository::content::{Extent, List, Piece, Stored};
+use crate::repository::format::{Config, FASTCDC_2020, FASTCDC_2020_AND_MEDIA, config_name};
 use crate::repository::frame::{Codec, Coding};
 use crate::repository::id::{ChunkId, ObjectId, RepositoryId};
 use crate::repository::index::{Named, build};
 use crate::repository::key::Secrets;
+use crate::repository::media::Kind;
 use crate::repository::object::{self, ObjectKind};
 use crate::repository::pack::{Contents, FramePlace, PackClass};
 use crate::repository::repository::Inner;
@@ -77,9 +78,13 @@ fn golden_config_stays() {
     assert_golden("config", &hex(&bytes));
     assert_eq!(Config::decode(&body), Some(inner.config.clone()));
     let mut older = inner.config.clone();
+    older.cutting.chunker = FASTCDC_2020;
+    let (kind, id) = (ObjectKind::Config, &inner.id);
+    let bytes = object::tagged(&inner.secrets.master, id, kind, &name, &older.encode());
+    assert_golden("config of chunker 1", &hex(&bytes));
+    assert_eq!(Config::decode(&older.encode()), Some(older.clone()));
     older.read.clear();
     older.sizes.frame_bytes = 512 << 10;
-    let (kind, id) = (ObjectKind::Config, &inner.id);
     let bytes = object::tagged(&inner.secrets.master, id, kind, &name, &older.encode());
     assert_golden("config without features", &hex(&bytes));
     assert_eq!(Config::decode(&older.encode()), Some(older));
@@ -136,7 +141,7 @@ fn golden_cuts_stay() {
         let mut rest = &bytes[..];
         let mut cuts = Vec::new();
         while !rest.is_empty() {
-            let length = chunker.first_cut(rest, 0, true).unwrap();
+            let length = chunker.first_cut(Kind::Ordinary, rest, 0, true).unwrap();
             cuts.push(length.to_string());
             rest = &rest[length..];
         }
@@ -146,6 +151,26 @@ fn golden_cuts_stay() {
         Secrets { master: [1; 32], id_key: [2; 32], chunker: [3; 32] }.chunker_seed(),
         0x0303_0303_0303_0303
     );
+}
+
+#[test]
+fn golden_cuts_of_a_picture_stay() {
+    let mut picture = vec![0; 2_500_000];
+    blake3::Hasher::new_derive_key("snap-backup golden bytes").finalize_xof().fill(&mut picture);
+    picture.splice(..0, *b"\xff\xd8\xff");
+    for (name, chunker) in
+        [("picture", FASTCDC_2020_AND_MEDIA), ("picture of chunker 1", FASTCDC_2020)]
+    {
+        let mut inner = inner();
+        inner.config.cutting.chunker = chunker;
+        inner.chunker = Chunker::new(&inner.config.cutting, inner.secrets.chunker_seed());
+        let repository = crate::repository::Repository { inner: std::sync::Arc::new(inner) };
+        let mut hasher = repository.content_hasher();
+        let (stored, bytes) = hasher.hash(&mut &picture[..], Extent::ToEnd).unwrap();
+        assert_eq!(bytes, picture.len() as u64);
+        let Stored::List(id) = stored else { panic!("{stored:?}") };
+        assert_golden(name, &id.to_string());
+    }
 }
 
 /// What an encoder writes may change with its version; what it wrote must stay readable.
