@@ -39,7 +39,7 @@ impl fmt::Display for Loss {
 }
 
 /// The bits that give away the rights of the owner.
-const SET_ID_BITS: u32 = 0o6000;
+pub const SET_ID_BITS: u32 = 0o6000;
 /// Those and the sticky bit.
 const SET_BITS: u32 = 0o7000;
 

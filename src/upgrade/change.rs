@@ -51,7 +51,7 @@ pub(super) fn converge_root(
         course.warn(format!("{}: {}", kept.path, kept.why.says()));
     }
     let done = converge::act(repository, &plan, &course.header.token_hex(), ground.monitor)?;
-    for loss in &done.losses {
+    for loss in done.losses.named() {
         course.warn(format!("{}: {}", loss.path.display(), loss.what));
     }
     Ok(plan.counts)

@@ -209,7 +209,7 @@ fn an_unreadable_file_makes_the_snapshot_partial() {
 }
 
 /// Runs `snap` as the user nobody, from a copy that nobody can reach.
-fn as_nobody(world: &World, args: Vec<std::ffi::OsString>) -> crate::run::Run {
+pub(crate) fn as_nobody(world: &World, args: Vec<std::ffi::OsString>) -> crate::run::Run {
     let copy = world.path("snap");
     if !copy.exists() {
         fs::copy(binary(), &copy).expect("ours");

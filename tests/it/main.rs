@@ -47,6 +47,7 @@ mod json;
 mod keys;
 mod kill_calls;
 mod large;
+mod not_permitted;
 mod notes_upgrade;
 mod odd;
 mod one_instant;

@@ -28,7 +28,7 @@ exits! {
     Ok = 0, "ok", "done; also \"nothing to do\"";
     Error = 1, "error", "failed, not classified further; no app was changed";
     Usage = 2, "usage", "bad flag, argument or config file";
-    Partial = 3, "partial", "done, with problems: unreadable files, or clean-up after commit failed";
+    Partial = 3, "partial", "done, with problems: unreadable files, owners not permitted, or clean-up after commit failed";
     Pending = 4, "pending", "only with --detailed-exitcode: there is something to do";
     Cancelled = 5, "cancelled", "the person said no, or a question was needed and none could be asked";
     NoRepo = 10, "no-repo", "the repository does not exist";

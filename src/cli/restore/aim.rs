@@ -42,16 +42,24 @@ impl Aim<'_> {
     }
 
     /// Looks at everything that was touched, and reads it again: nothing may be left to do. If
-    /// something is, it is done once more, without believing what stat says.
+    /// something is, it is done once more, without believing what stat says. How many paths are closed
+    /// to us by what they were given, and could not be looked at.
     pub(super) fn compare(
         &self,
         pieces: &[Piece<'_>],
         work: &[(&ConvergePlan, ConvergeDone)],
         databases: &[(&DatabaseMark, PathBuf)],
-    ) -> Result<(), Failure> {
+    ) -> Result<u64, Failure> {
+        let mut closed = 0;
         for (piece, (plan, done)) in pieces.iter().zip(work) {
-            let proof = self.prove(piece, (plan, done), databases)?;
-            let Proof::Differs(what) = proof else { continue };
+            let what = match self.prove(piece, (plan, done), databases)? {
+                Proof::AsWanted => continue,
+                Proof::Closed(paths) => {
+                    closed += paths;
+                    continue;
+                }
+                Proof::Differs(what) => what,
+            };
             let wary = Memory { trust: Trust::Never, ..self.memory };
             let wary = Self { memory: wary, ..*self };
             let what = format!("{what} is left to do: comparing again, every byte");
@@ -60,15 +68,19 @@ impl Aim<'_> {
             let pieces = std::slice::from_ref(piece);
             let plans = std::slice::from_ref(&again);
             for (plan, done) in target::write(self.repository, pieces, plans, self.progress)? {
-                let Proof::Differs(what) = wary.prove(piece, (plan, &done), databases)? else {
-                    continue;
-                };
-                return Err(Failure::new(Code::E0206, "what was restored is not what was saved")
-                    .because(format!("still to be done: {what}"))
-                    .state("the files are in the target"));
+                match wary.prove(piece, (plan, &done), databases)? {
+                    Proof::AsWanted => {}
+                    Proof::Closed(paths) => closed += paths,
+                    Proof::Differs(what) => {
+                        let message = "what was restored is not what was saved";
+                        return Err(Failure::new(Code::E0206, message)
+                            .because(format!("still to be done: {what}"))
+                            .state("the files are in the target"));
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(closed)
     }
 
     fn prove(

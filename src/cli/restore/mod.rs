@@ -6,6 +6,7 @@
 mod aim;
 mod in_place;
 mod partial;
+mod report;
 mod target;
 
 use std::path::PathBuf;

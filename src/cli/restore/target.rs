@@ -12,20 +12,21 @@ use crate::cli::failure::{Code, Exit, Failure};
 use crate::cli::output::Level;
 use crate::cli::progress::Progress;
 use crate::cli::render::{self, counted};
-use crate::cli::text::{self, Ink};
+use crate::cli::text;
 use crate::database::{Address, DatabaseKind};
-use crate::monitor::{Monitor, News, Problem};
+use crate::monitor::{Monitor, News};
 use crate::os::beneath::Dir;
 use crate::os::meta::Stamp;
 use crate::os::{clock, file};
 use crate::repository::Repository;
-use crate::snapshot::converge::{self, ConvergeDone, ConvergePlan, Deletes};
+use crate::snapshot::converge::{self, ConvergeDone, ConvergePlan, Deletes, LossCounts};
 use crate::snapshot::{DatabaseMark, Memory, Root, RootAnnex, Snapshot, Trust};
 use crate::tree::{Exclusions, TreePath};
 
 use super::Args;
 use super::aim::Aim;
 use super::partial::Absent;
+use super::report::{Done, report};
 
 /// One root on its way to the target.
 pub(super) struct Piece<'a> {
@@ -73,22 +74,19 @@ pub(super) fn run(
     }
     cx.out.remark(&format!("Restoring snapshot {} below {shown}\n", snapshot.id.short()));
     file::create_dirs(target, 0o700).map_err(Failure::cannot("create", target))?;
-    let losses = progress.during(|| {
+    let (losses, closed) = progress.during(|| {
         let work = write(repository, files, &plans, &progress)?;
         for (mark, place) in &databases {
             load(cx, repository, files, mark, place, &progress)?;
         }
-        let losses: Vec<Problem> =
-            work.iter().flat_map(|(_, done)| done.losses.iter().cloned()).collect();
-        // Whoever may not give everything back is told what it was, instead of a proof.
-        if losses.is_empty() {
-            aim.compare(files, &work, &databases)?;
-        }
-        Ok::<_, Failure>(losses)
+        let closed = aim.compare(files, &work, &databases)?;
+        let counts = work.iter().map(|(_, done)| done.losses.counts);
+        let losses = counts.fold(LossCounts::default(), |all, one| all.plus(&one));
+        Ok::<_, Failure>((losses, closed))
     })?;
     cx.directories.tidy();
     absent.tell(cx, snapshot);
-    let done = Done { plans: &plans, databases: &databases, losses: &losses, lost: absent.count() };
+    let done = Done { plans: &plans, databases: &databases, losses, closed, lost: absent.count() };
     Ok(report(cx, args, snapshot, &done, &shown, &progress))
 }
 
@@ -278,70 +276,4 @@ fn put_time_back(pieces: &[Piece<'_>], dir: &Path) {
         // Worth no failure: the files are there and proved.
         let _ = Dir::open_root(dir).and_then(|dir| dir.at().set_mtime(stamp));
     }
-}
-
-/// What was done, and what was not.
-struct Done<'a> {
-    plans: &'a [ConvergePlan],
-    databases: &'a [(&'a DatabaseMark, PathBuf)],
-    losses: &'a [Problem],
-    /// Parts that the repository could not give.
-    lost: usize,
-}
-
-fn report(
-    cx: &Context<'_>,
-    args: &Args,
-    snapshot: &Snapshot,
-    done: &Done<'_>,
-    shown: &str,
-    progress: &Progress<'_>,
-) -> Exit {
-    let Done { plans, databases, losses, lost } = *done;
-    for loss in losses {
-        progress.problem(loss.clone());
-    }
-    for kept in plans.iter().flat_map(|plan| &plan.kept) {
-        cx.out.insist(&format!(" {} {}: {}\n", Ink::Warn.on('!'), kept.path, kept.why.says()));
-    }
-    let servers = snapshot.databases.len() - databases.len();
-    if servers > 0 && !args.files_only {
-        for mark in snapshot.databases.iter().filter(|mark| mark.kind == DatabaseKind::MySql) {
-            cx.out.remark(&format!(
-                "   database {} is not loaded:  snap restore {} --db {} --into mysql://…\n",
-                mark.name,
-                snapshot.id.short(),
-                mark.name
-            ));
-        }
-    }
-    let (files, bytes): (u64, u64) = plans
-        .iter()
-        .fold((0, 0), |(files, bytes), p| (files + p.counts.write, bytes + p.counts.write_bytes));
-    let whole = losses.is_empty() && lost == 0;
-    let exit = if whole { Exit::Ok } else { Exit::Partial };
-    let mark = if whole { Ink::Good.on('✓') } else { Ink::Warn.on('!') };
-    let data = match databases.len() {
-        0 => String::new(),
-        number => format!(" and {}", counted(number as u64, "database", "databases")),
-    };
-    cx.out.print(&format!(
-        "{mark} restored {} ({}){data} below {shown}, verified   {}\n",
-        counted(files, "file", "files"),
-        render::size(bytes),
-        render::took(progress.elapsed()),
-    ));
-    let fields = json!({
-        "snapshot_id": snapshot.id.to_string(),
-        "target": shown,
-        "files_restored": files,
-        "bytes_restored": bytes,
-        "databases_restored": databases.len(),
-        "verified": true,
-        "problems": losses.len(),
-        "lost": lost,
-        "total_duration": progress.elapsed().as_secs_f64(),
-    });
-    cx.out.message("summary", Level::Info, &format!("restored below {shown}"), fields);
-    exit
 }

@@ -6,7 +6,7 @@ use std::io;
 use rayon::prelude::*;
 
 use super::aside::{Aside, Spot, remove_if_any};
-use super::{ConvergeDone, ConvergePlan, Differences, Goner, Item, Work, fresh};
+use super::{ConvergeDone, ConvergePlan, Differences, Goner, Item, Losses, Work, fresh};
 use crate::monitor::{Monitor, Problem};
 use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
@@ -15,7 +15,7 @@ use crate::os::meta::{FileKind, Inode, InodeFlags, Stat, set_flags};
 use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
 use crate::tree::place::Loss;
-use crate::tree::{TreeError, TreePath};
+use crate::tree::{Entry, TreeError, TreePath};
 
 /// Makes the live tree what `plan` wants. `token` marks what lies about meanwhile: its first eight
 /// digits are in every such name.
@@ -96,7 +96,7 @@ pub(super) struct Act<'a> {
     pub(super) repository: &'a Repository,
     pub(super) plan: &'a ConvergePlan,
     pub(super) root: Dir,
-    pub(super) losses: std::sync::Mutex<Vec<Problem>>,
+    pub(super) losses: std::sync::Mutex<Losses>,
     pub(super) monitor: &'a dyn Monitor,
 }
 
@@ -160,17 +160,18 @@ impl Act<'_> {
         self.root.sync_file_system().map_err(self.at("sync", None))
     }
 
-    pub(super) fn into_losses(self) -> Vec<Problem> {
-        let mut losses = self.losses.into_inner().expect("no holder of this lock panics");
-        losses.sort_by(|a, b| a.path.cmp(&b.path));
-        losses
+    pub(super) fn into_losses(self) -> Losses {
+        self.losses.into_inner().expect("no holder of this lock panics").settled()
     }
 
-    pub(super) fn note(&self, path: Option<&TreePath>, losses: Vec<Loss>) {
+    /// Something of what is at `path` was lost; `entry` tells of which inode.
+    pub(super) fn note(&self, path: Option<&TreePath>, entry: Option<&Entry>, losses: Vec<Loss>) {
+        let inode = entry.and_then(|entry| entry.link_group.as_ref()).or(path);
         for loss in losses {
             let problem = Problem { path: self.plan.full(path), what: loss.to_string() };
             self.monitor.problem(problem.clone());
-            self.losses.lock().expect("no holder of this lock panics").push(problem);
+            let mut noted = self.losses.lock().expect("no holder of this lock panics");
+            noted.add(inode, &loss, problem);
         }
     }
 

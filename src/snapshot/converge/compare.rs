@@ -7,12 +7,12 @@ use rayon::prelude::*;
 use super::groups::{Groups, Member, Standing};
 use super::plan::{is_wanted, tally};
 use super::relate::{
-    directory_has, directory_meta, is_directory, is_included, is_same_thing, is_untouched,
-    time_after,
+    directory_meta, is_directory, is_included, is_same_thing, is_untouched, time_after,
 };
 use super::removal::{Removal, removal};
 use super::{
-    ConvergePlan, Counts, Deletes, Differences, Item, Kept, Replaced, Request, WhyKept, Work,
+    ConvergePlan, Counts, Deletes, Differences, Item, Kept, Losses, Replaced, Request, WhyKept,
+    Work,
 };
 use crate::os::beneath::Dir;
 use crate::os::meta::Stamp;
@@ -26,6 +26,8 @@ use crate::tree::{Entry, Kind, Meta, TreeError, TreePath};
 pub(super) struct Planner<'a> {
     repository: &'a Repository,
     request: &'a Request<'a>,
+    /// What could not be put back a moment ago, and is not asked for again.
+    excused: Option<&'a Losses>,
     listing: &'a Listing,
     work: Differences,
     groups: Groups,
@@ -60,11 +62,13 @@ impl<'a> Planner<'a> {
     pub(super) fn new(
         repository: &'a Repository,
         request: &'a Request<'a>,
+        excused: Option<&'a Losses>,
         listing: &'a Listing,
     ) -> Self {
         Self {
             repository,
             request,
+            excused,
             listing,
             work: Differences::default(),
             groups: Groups::default(),
@@ -192,7 +196,11 @@ impl<'a> Planner<'a> {
         let after = time_after(&meta);
         let include = self.request.include;
         let is_meant = path.as_ref().map_or(include.is_none(), |path| is_included(include, path));
-        if is_meant && !directory_has(&live, &mark, &meta) {
+        let is_as_wanted = || {
+            let live = Meta { mtime: mark.mtime.into(), ..live.meta.clone() };
+            live == meta || self.excuse(path.as_ref(), &meta, &live)
+        };
+        if is_meant && !is_as_wanted() {
             self.counts.metadata += 1;
             self.work.metadata.insert(path.clone(), Entry { meta, ..wanted.clone() });
         }
@@ -250,7 +258,10 @@ impl<'a> Planner<'a> {
 
     fn both_others(&mut self, pair: &Pair, path: TreePath, wanted: Entry, (live, mark): Live) {
         let is_same = is_same_thing(&wanted.kind, &live.kind);
-        let has_meta = wanted.meta == live.meta;
+        let has_meta = wanted.meta == live.meta || {
+            let inode = wanted.link_group.as_ref().unwrap_or(&path);
+            self.excuse(Some(inode), &wanted.meta, &live.meta)
+        };
         let replaces = Some(Replaced { inode: mark.inode, is_directory: false });
         if let Some(label) = wanted.link_group.clone() {
             let is_as_wanted = is_same && has_meta;
@@ -281,6 +292,10 @@ impl<'a> Planner<'a> {
     }
 
     fn wanted_only(&mut self, pair: &Pair, path: TreePath, wanted: Entry) {
+        let inode = wanted.link_group.as_ref().unwrap_or(&path);
+        if self.excused.is_some_and(|losses| losses.excuse_absence(Some(inode))) {
+            return;
+        }
         if is_directory(&wanted.kind) || matches!(wanted.kind, Kind::MountPoint) {
             self.make_directory(pair, path, wanted, None);
         } else if let Some(label) = wanted.link_group.clone() {
@@ -339,6 +354,10 @@ impl<'a> Planner<'a> {
             self.open.push(Pair { path: Some(path.clone()), object, is_live: false, after });
         }
         self.work.directories.push(Item { path, entry, replaces, link_to: None });
+    }
+
+    fn excuse(&self, inode: Option<&TreePath>, wanted: &Meta, live: &Meta) -> bool {
+        self.excused.is_some_and(|losses| losses.excuse(inode, wanted, live))
     }
 
     fn touch(&mut self, pair: &Pair) {

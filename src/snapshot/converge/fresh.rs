@@ -272,7 +272,7 @@ impl Fresh<'_> {
         if self.select.include.is_none() {
             let meta = directory_meta(None, &self.act.plan.wanted, annex, None);
             let put = place::put_meta(self.act.root.at(), &meta);
-            self.act.note(None, put.map_err(self.act.at("put metadata of", None))?);
+            self.act.note(None, None, put.map_err(self.act.at("put metadata of", None))?);
         }
         Ok(())
     }
@@ -281,7 +281,7 @@ impl Fresh<'_> {
         let act = self.act;
         let dir = act.root.open_beneath(path.as_bytes()).map_err(act.at("open", Some(path)))?;
         let put = place::put_meta(dir.at(), meta);
-        act.note(Some(path), put.map_err(act.at("put metadata of", Some(path)))?);
+        act.note(Some(path), None, put.map_err(act.at("put metadata of", Some(path)))?);
         Ok(())
     }
 }

@@ -50,7 +50,7 @@ impl Act<'_> {
     ) -> Result<(), SnapshotError> {
         let Some(inside) = path else {
             let done = place::put_meta(self.root.at(), &entry.meta);
-            self.note(None, done.map_err(self.at("put metadata of", None))?);
+            self.note(None, None, done.map_err(self.at("put metadata of", None))?);
             return Ok(());
         };
         let handle = place.dir(inside.parent().as_ref())?.handle(inside.name());
@@ -59,7 +59,7 @@ impl Act<'_> {
             Kind::Symlink { .. } => place::put_link_meta(At::Handle(&handle), &entry.meta),
             _ => place::put_meta(At::Handle(&handle), &entry.meta),
         };
-        self.note(path, done.map_err(self.at("put metadata of", path))?);
+        self.note(path, Some(entry), done.map_err(self.at("put metadata of", path))?);
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl Act<'_> {
             }
         };
         if set.is_err() {
-            self.note(path, vec![Loss::Flags]);
+            self.note(path, None, vec![Loss::Flags]);
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod content;
 mod early;
 mod fresh;
 mod groups;
+mod losses;
 mod metadata;
 mod plan;
 mod prepare;
@@ -44,6 +45,7 @@ use crate::tree::{Entry, Exclusions, TreePath};
 
 pub use act::act;
 pub use aside::LONE;
+pub use losses::{LossCounts, Losses};
 pub use plan::plan;
 pub use proof::{Proof, prove};
 pub use sweep::{give_room_back, hold_room, sweep};
@@ -214,7 +216,7 @@ pub struct ConvergeDone {
     /// What the plan counted, all of it done.
     pub counts: Counts,
     /// What could not be put back exactly, for want of a right or of a feature.
-    pub losses: Vec<Problem>,
+    pub losses: Losses,
     /// The files that were compared, byte by byte, after they were written where they are.
     pub proved: Proved,
 }

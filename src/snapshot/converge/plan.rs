@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::compare::Planner;
 use super::relate::{bytes_of, is_directory, is_included, leads_to_included};
-use super::{ConvergePlan, Counts, Request, Work};
+use super::{ConvergePlan, Counts, Losses, Request, Work};
 use crate::monitor::Monitor;
 use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
@@ -43,17 +43,18 @@ pub fn plan(
         after: After::Unknown,
     };
     let listing = look.list(&workers, monitor)?;
-    differences(repository, request, listing)
+    differences(repository, request, None, listing)
 }
 
-/// What must happen to make the tree that was listed the wanted one.
+/// What must happen to make the tree that was listed the wanted one, but for what is `excused`.
 pub(super) fn differences(
     repository: &Repository,
     request: &Request<'_>,
+    excused: Option<&Losses>,
     listing: Listing,
 ) -> Result<ConvergePlan, SnapshotError> {
     let is_tree = matches!(request.wanted.entry.kind, Kind::Directory { .. });
-    let mut planner = Planner::new(repository, request, &listing);
+    let mut planner = Planner::new(repository, request, excused, &listing);
     let base = if is_tree { planner.compare_tree()? } else { planner.compare_file()? };
     let plan = planner.into_plan(base)?;
     Ok(ConvergePlan { listing: Some(listing), ..plan })

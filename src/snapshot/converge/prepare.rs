@@ -116,7 +116,7 @@ impl Act<'_> {
         let made = place::create(dir, name, entry, |_| Ok(()));
         let losses = made.map_err(self.at("write", Some(path)))?;
         let is_made = !losses.contains(&Loss::Special);
-        self.note(Some(path), losses);
+        self.note(Some(path), Some(entry), losses);
         Ok(is_made)
     }
 
@@ -154,7 +154,7 @@ impl Act<'_> {
         if let Some(written) = written.filter(|_| is_compared && losses.is_empty()) {
             written.note(entry, &stat);
         }
-        self.note(Some(path), losses);
+        self.note(Some(path), Some(entry), losses);
         if let Kind::File { size, .. } = entry.kind {
             self.monitor.count(Counter::FilesWritten, 1);
             self.monitor.count(Counter::BytesWritten, size);

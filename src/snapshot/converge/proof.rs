@@ -6,6 +6,8 @@
 //! it has stayed so.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use super::plan::differences;
 use super::{ConvergeDone, ConvergePlan, Deletes, Request, Work};
@@ -19,8 +21,10 @@ use crate::tree::TreePath;
 /// What the look showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// The tree is what was wanted.
+    /// The tree is what was wanted, but for what could not be put back: that is as the losses say.
     AsWanted,
+    /// So many paths are closed to us as they are wanted, and were not looked at; all else is as above.
+    Closed(u64),
     /// Something is left to do at this path, or cannot be read.
     Differs(String),
 }
@@ -49,17 +53,26 @@ pub fn prove(
             None => After::Made(Made { root: &plan.wanted, files: &done.proved }),
         },
     };
-    let left = differences(repository, request, look.list(&workers, monitor)?)?;
-    if let Some(problem) = left.problems.first() {
+    let listing = look.list(&workers, monitor)?;
+    let left = differences(repository, request, Some(&done.losses), listing)?;
+    let closed: BTreeSet<&Path> = left.problems.iter().map(|it| &*it.path).collect();
+    if let Some(problem) = left.problems.iter().find(|it| !is_closed(&it.path)) {
         return Ok(Proof::Differs(format!("{}: {}", problem.path.display(), problem.what)));
     }
-    if let Some((word, path)) = left.lines().into_iter().next() {
+    let is_open = |path: &Option<TreePath>| {
+        !left.full(path.as_ref()).ancestors().any(|dir| closed.contains(dir))
+    };
+    if let Some((word, path)) = left.lines().into_iter().find(|(_, path)| is_open(path)) {
         let path = path.map_or_else(|| ".".to_owned(), |path| path.to_string());
         return Ok(Proof::Differs(format!("{word} {path}")));
     }
+    if !closed.is_empty() {
+        return Ok(Proof::Closed(closed.len() as u64));
+    }
     // What is kept beside the wanted is in no snapshot, and must not be remembered as if it were.
     let is_all_that_is_there = |listing: &Listing| {
-        let is_whole = request.include.is_none() && left.kept.is_empty();
+        let is_whole =
+            request.include.is_none() && left.kept.is_empty() && done.losses.counts.count() == 0;
         matches!(request.deletes, Deletes::All) && is_whole
             || listing.root.kind == request.wanted.entry.kind
     };
@@ -70,6 +83,13 @@ pub fn prove(
         monitor.tell(News::Warning { what });
     }
     Ok(Proof::AsWanted)
+}
+
+/// Whether something is there that its own mode keeps us from reading.
+fn is_closed(path: &Path) -> bool {
+    let is_there = path.symlink_metadata().is_ok();
+    is_there
+        && std::fs::File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 impl ConvergePlan {

@@ -54,12 +54,6 @@ pub(super) fn directory_meta(
     Meta { mtime: mtime.unwrap_or_default(), ..wanted.meta.clone() }
 }
 
-/// Whether a live directory has this metadata. Its true time is in the mark.
-pub(super) fn directory_has(live: &Entry, mark: &Mark, wanted: &Meta) -> bool {
-    let live = Meta { mtime: mark.mtime.into(), ..live.meta.clone() };
-    live == *wanted
-}
-
 /// The bytes that a file will take.
 pub(super) const fn bytes_of(entry: &Entry) -> u64 {
     match entry.kind {

@@ -188,7 +188,7 @@ fn a_nasty_tree_comes_back_whole_where_nothing_was() {
             Request { annex: Some(&annex.roots["root"]), ..wanted(&snapshot, &world, &target) };
         let (counts, done) = converge(&world, &request);
         assert_eq!(portrait(&target), before);
-        assert_eq!(done.losses, []);
+        assert_eq!(done.losses.counts.count(), 0);
         assert_eq!(counts.link, 2);
         assert_eq!(counts.write + counts.link, snapshot.counts.files);
         let sparse = fs::metadata(target.join("sparse")).unwrap();
@@ -626,6 +626,42 @@ fn killed_at_every_point_and_called_again_it_ends_the_same() {
     assert!(kills >= 20, "only {kills} kills");
 }
 
+#[test]
+fn only_what_was_lost_is_left_out_of_the_proof() {
+    let world = World::new();
+    world.write("lost", "1");
+    world.write("other", "2");
+    for name in ["lost", "other"] {
+        let handle = Dir::open_root(&world.tree()).unwrap().handle(name.as_bytes()).unwrap();
+        At::Handle(&handle).set_xattr(b"user.note", b"1").unwrap();
+    }
+    let snapshot = world.take(&Recorder::default());
+    let target = world.place.path().join("target");
+    let request = wanted(&snapshot, &world, &target);
+    let recorder = Recorder::default();
+    let plan = plan(&world.repository, &request, &recorder).unwrap();
+    let mut done = act(&world.repository, &plan, TOKEN, &recorder).unwrap();
+    let note = crate::tree::place::Loss::Attribute(b"user.note".as_slice().into());
+    let told = crate::monitor::Problem { path: "lost".into(), what: note.to_string() };
+    done.losses.add(Some(&TreePath::parse(b"lost").unwrap()), &note, told);
+    done.losses = done.losses.settled();
+    let proof = || {
+        let work = (&plan, &done);
+        prove(&world.repository, &request, work, &[], snapshot.id, &recorder).unwrap()
+    };
+    let strip = |name: &str| {
+        let handle = Dir::open_root(&target).unwrap().handle(name.as_bytes()).unwrap();
+        At::Handle(&handle).remove_xattr(b"user.note").unwrap();
+    };
+    assert_eq!(proof(), Proof::AsWanted);
+    strip("lost");
+    assert_eq!(proof(), Proof::AsWanted);
+    strip("other");
+    assert_eq!(proof(), Proof::Differs("metadata other".into()));
+    fs::write(target.join("lost"), "3").unwrap();
+    assert_ne!(proof(), Proof::AsWanted);
+}
+
 /// In a process that is nobody: restores what is root's, and takes what it may not read.
 #[test]
 #[ignore = "run by the test that is root"]
@@ -637,9 +673,10 @@ fn nobody_restores_and_takes() {
     let request = place.wanted(&target);
     let plan = plan(&place.repository, &request, &recorder).unwrap();
     let done = act(&place.repository, &plan, TOKEN, &recorder).unwrap();
-    let lost = |name: &str| done.losses.iter().filter(|loss| loss.path.ends_with(name)).count();
+    let lost =
+        |name: &str| done.losses.named().iter().filter(|loss| loss.path.ends_with(name)).count();
     assert_eq!((lost("setuid"), lost("null"), lost("capable")), (1, 1, 2), "{:?}", done.losses);
-    assert_eq!(recorder.problems().len(), done.losses.len());
+    assert_eq!(recorder.problems().len() as u64, done.losses.counts.count());
     assert_eq!(fs::read_to_string(target.join("setuid")).unwrap(), "#!");
     let bits = fs::metadata(target.join("setuid")).unwrap().mode() & 0o7777;
     assert_eq!(bits, 0o755, "no setuid for another owner");
