@@ -51,6 +51,9 @@ pub(super) fn run(cx: &Context<'_>, args: &Args) -> Result<Exit, Failure> {
     } else {
         cx.out.print(&table(&all, cx.out.columns()));
     }
+    if !cx.out.is_json() {
+        return Ok(Exit::Ok);
+    }
     let documents: Vec<Value> = all.iter().map(document).collect();
     let sentence = render::counted(all.len() as u64, "snapshot", "snapshots");
     cx.out.message("snapshots", Level::Info, &sentence, json!({ "snapshots": documents }));

@@ -55,6 +55,9 @@ pub(super) fn summary(cx: &Context<'_>, judged: &[Judged], more: &str) {
     if gone > 0 && more.is_empty() {
         cx.out.remark("Room is made by snap prune; until then: snap forget --undo\n");
     }
+    if !cx.out.is_json() {
+        return;
+    }
     let groups: Vec<Value> = judged.iter().map(group_document).collect();
     let fields = json!({
         "groups": groups,
