@@ -4,7 +4,7 @@
 //! owner only, and carries the token of the transaction: a later run knows it as ours.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::os::beneath::Dir;
 use crate::os::meta::{FileKind, Inode};
@@ -20,14 +20,14 @@ pub(super) struct Aside {
     _dir: Dir,
     /// One for each worker, for creating names serialises on a directory.
     lanes: Vec<Dir>,
-    next: AtomicUsize,
+    next: AtomicU32,
 }
 
 /// What was written aside, and where.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spot {
-    lane: usize,
-    number: usize,
+    lane: u32,
+    number: u32,
 }
 
 /// The name of everything that a transaction leaves: its first eight digits tell whose it is.
@@ -53,7 +53,7 @@ impl Aside {
         };
         let lanes = (0..lanes).map(lane).collect::<io::Result<_>>()?;
         let inode = dir.stat_self()?.inode;
-        Ok(Self { name, inode, _dir: dir, lanes, next: AtomicUsize::new(0) })
+        Ok(Self { name, inode, _dir: dir, lanes, next: AtomicU32::new(0) })
     }
 
     fn name(token: &str) -> Vec<u8> {
@@ -75,11 +75,12 @@ impl Aside {
     /// A place for something new.
     pub(super) fn spot(&self) -> Spot {
         let lane = rayon::current_thread_index().unwrap_or(0) % self.lanes.len();
+        let lane = u32::try_from(lane).expect("a lane for each core");
         Spot { lane, number: self.next.fetch_add(1, Ordering::Relaxed) }
     }
 
     pub(super) fn dir(&self, spot: Spot) -> &Dir {
-        &self.lanes[spot.lane]
+        &self.lanes[spot.lane as usize]
     }
 
     /// Moves what is in the way out of it.
@@ -106,7 +107,7 @@ impl Spot {
 
 /// Removes `name` in `dir` with all below it; never crosses a mount, follows no link, and does not
 /// recurse on the stack. Nothing there is fine.
-pub(super) fn remove_if_any(dir: &Dir, name: &[u8]) -> io::Result<()> {
+pub(in crate::snapshot) fn remove_if_any(dir: &Dir, name: &[u8]) -> io::Result<()> {
     let Some(top) = dir.stat_if_any(name)? else { return Ok(()) };
     if top.kind != FileKind::Directory {
         return dir.remove(name, top.inode);

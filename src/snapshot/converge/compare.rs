@@ -11,8 +11,8 @@ use super::relate::{
 };
 use super::removal::{Removal, removal};
 use super::{
-    ConvergePlan, Counts, Deletes, Differences, Item, Kept, Losses, Replaced, Request, WhyKept,
-    Work,
+    ConvergePlan, Counts, Deletes, Differences, Dress, Item, Kept, Losses, Replaced, Request,
+    WhyKept, Work,
 };
 use crate::os::beneath::Dir;
 use crate::os::meta::Stamp;
@@ -202,7 +202,8 @@ impl<'a> Planner<'a> {
         };
         if is_meant && !is_as_wanted() {
             self.counts.metadata += 1;
-            self.work.metadata.insert(path.clone(), Entry { meta, ..wanted.clone() });
+            let entry = Entry { meta, ..wanted.clone() };
+            self.work.metadata.push((path.clone(), Dress::of(entry)));
         }
         if let (Kind::Directory { object }, Kind::Directory { object: same }) =
             (wanted.kind, live.kind)
@@ -285,7 +286,7 @@ impl<'a> Planner<'a> {
         let may_change = is_same && live.link_group.is_none() && mark.links <= 1;
         if may_change {
             self.counts.metadata += 1;
-            self.work.metadata.insert(Some(path), wanted);
+            self.work.metadata.push((Some(path), Dress::of(wanted)));
         } else {
             self.put(pair, path, wanted, replaces);
         }
@@ -330,6 +331,7 @@ impl<'a> Planner<'a> {
 
     fn put(&mut self, pair: &Pair, path: TreePath, entry: Entry, replaces: Option<Replaced>) {
         self.touch(pair);
+        let entry = Entry { name: Box::default(), ..entry };
         self.work.items.push(Item { path, entry, replaces, link_to: None });
     }
 
@@ -349,7 +351,7 @@ impl<'a> Planner<'a> {
         };
         let after = time_after(&meta);
         let entry = Entry { meta, ..wanted };
-        self.work.metadata.insert(Some(path.clone()), entry.clone());
+        self.work.metadata.push((Some(path.clone()), Dress::of(entry.clone())));
         if let Kind::Directory { object } = entry.kind {
             self.open.push(Pair { path: Some(path.clone()), object, is_live: false, after });
         }
@@ -390,6 +392,7 @@ impl<'a> Planner<'a> {
             work.touched.entry(None).or_insert(base_time);
         }
         work.items.sort_by(|a, b| a.path.cmp(&b.path));
+        work.metadata.sort_by(|a, b| a.0.cmp(&b.0));
         work.directories.sort_by(|a, b| a.path.cmp(&b.path));
         work.deletes.sort_by(|a, b| a.path.cmp(&b.path));
         for item in &work.items {

@@ -56,6 +56,7 @@ impl Groups {
             }
             for member in members {
                 let Member { path, entry, replaces, standing } = member;
+                let entry = Entry { name: Box::default(), ..entry };
                 if standing == Standing::Member || link_to.as_ref() == Some(&path) {
                     continue;
                 }

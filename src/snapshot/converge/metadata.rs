@@ -1,39 +1,47 @@
 //! Metadata of what was there before, and of directories: last, for every change below a directory
 //! changes its time.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 
 use rayon::prelude::*;
 
-use super::Differences;
 use super::act::{Act, ITEMS_TOGETHER, Lane};
+use super::{Differences, Dress, DressedKind};
 use crate::os::crash::{CrashPoint, reach};
 use crate::os::meta::{At, InodeFlags, Stamp, set_flags};
 use crate::snapshot::SnapshotError;
+use crate::tree::TreePath;
 use crate::tree::place::{self, Loss};
-use crate::tree::{Entry, Kind, TreePath};
 
 impl Act<'_> {
     /// Metadata, the deepest first: a directory may end up closed to us.
     /// What lies equally deep does not touch each other.
     pub(super) fn put_metadata(&self, work: &Differences) -> Result<(), SnapshotError> {
-        let mut levels: BTreeMap<usize, BTreeSet<&Option<TreePath>>> = BTreeMap::new();
-        for path in work.metadata.keys().chain(work.touched.keys()) {
-            let depth = path.as_ref().map_or(0, |path| path.parts().count());
-            levels.entry(depth).or_default().insert(path);
-        }
-        for level in levels.into_values().rev() {
-            let level: Vec<_> = level.into_iter().collect();
-            level.par_chunks(ITEMS_TOGETHER).try_for_each(|paths| {
+        let depth = |path: &Option<TreePath>| path.as_ref().map_or(0, |path| path.parts().count());
+        // The order of the tree within a level: neighbours share a directory.
+        let numbered = work.metadata.iter().enumerate();
+        let mut dressed: Vec<_> = numbered.map(|(at, (path, _))| (depth(path), at)).collect();
+        dressed.sort_unstable();
+        let timed = work.touched.iter().filter(|(path, _)| !work.dresses(path.as_ref()));
+        let mut timed: Vec<_> = timed.map(|(path, mtime)| (depth(path), path, *mtime)).collect();
+        timed.sort_by_key(|(depth, ..)| *depth);
+        let deepest = dressed.last().map(|last| last.0).max(timed.last().map(|last| last.0));
+        for level in (0..=deepest.unwrap_or(0)).rev() {
+            let dressed = dressed.split_off(dressed.partition_point(|(depth, _)| *depth < level));
+            let timed = timed.split_off(timed.partition_point(|(depth, ..)| *depth < level));
+            dressed.par_chunks(ITEMS_TOGETHER).try_for_each(|few| {
                 let mut place = Lane::new(self);
-                for path in paths {
-                    match (work.metadata.get(path), work.touched.get(path)) {
-                        (Some(entry), _) => self.put_meta_of(&mut place, path.as_ref(), entry)?,
-                        (None, Some(mtime)) => self.put_time_of(path.as_ref(), *mtime)?,
-                        (None, None) => {}
-                    }
+                for (_, at) in few {
+                    let (path, dress) = &work.metadata[*at];
+                    self.put_meta_of(&mut place, path.as_ref(), dress)?;
+                    reach(CrashPoint::ConvergeMetadata);
+                }
+                Ok::<(), SnapshotError>(())
+            })?;
+            timed.par_chunks(ITEMS_TOGETHER).try_for_each(|few| {
+                for (_, path, mtime) in few {
+                    self.put_time_of(path.as_ref(), *mtime)?;
                     reach(CrashPoint::ConvergeMetadata);
                 }
                 Ok::<(), SnapshotError>(())
@@ -46,20 +54,21 @@ impl Act<'_> {
         &self,
         place: &mut Lane<'_>,
         path: Option<&TreePath>,
-        entry: &Entry,
+        dress: &Dress,
     ) -> Result<(), SnapshotError> {
         let Some(inside) = path else {
-            let done = place::put_meta(self.root.at(), &entry.meta);
+            let done = place::put_meta(self.root.at(), &dress.meta);
             self.note(None, None, done.map_err(self.at("put metadata of", None))?);
             return Ok(());
         };
         let handle = place.dir(inside.parent().as_ref())?.handle(inside.name());
         let handle = handle.map_err(self.at("open", path))?;
-        let done = match entry.kind {
-            Kind::Symlink { .. } => place::put_link_meta(At::Handle(&handle), &entry.meta),
-            _ => place::put_meta(At::Handle(&handle), &entry.meta),
+        let done = match dress.on {
+            DressedKind::Link => place::put_link_meta(At::Handle(&handle), &dress.meta),
+            _ => place::put_meta(At::Handle(&handle), &dress.meta),
         };
-        self.note(path, Some(entry), done.map_err(self.at("put metadata of", path))?);
+        // What has several names is never given metadata here.
+        self.note(path, None, done.map_err(self.at("put metadata of", path))?);
         Ok(())
     }
 
@@ -79,10 +88,8 @@ impl Act<'_> {
 
     /// `chattr +i` and `+a` last: nothing can be done to such a file afterwards.
     fn put_flags(&self, work: &Differences) -> Result<(), SnapshotError> {
-        let made = work.items.iter().chain(&work.directories).map(|item| Some(item.path.clone()));
-        let made: BTreeSet<_> = made.chain(work.metadata.keys().cloned()).collect();
         for (path, flags) in &self.plan.annex.flags {
-            if made.contains(path) {
+            if work.changes(path.as_ref()) {
                 self.put_flags_of(path.as_ref(), *flags)?;
             }
         }

@@ -41,10 +41,11 @@ use super::source::Memory;
 use super::written::Proved;
 use crate::monitor::Problem;
 use crate::os::meta::{Inode, Stamp};
-use crate::tree::{Entry, Exclusions, TreePath};
+use crate::tree::{Entry, Exclusions, Kind, Meta, TreePath};
 
 pub use act::act;
 pub use aside::LONE;
+pub(super) use aside::remove_if_any;
 pub use losses::{LossCounts, Losses};
 pub use plan::plan;
 pub use proof::{Proof, prove};
@@ -178,16 +179,62 @@ struct Differences {
     items: Vec<Item>,
     /// Names that go, in the order of the tree.
     deletes: Vec<Goner>,
-    /// Metadata to put, of directories and of others. `None` is the root.
-    metadata: BTreeMap<Option<TreePath>, Entry>,
+    /// Metadata to put, in the order of the tree. `None` is the root.
+    metadata: Vec<(Option<TreePath>, Dress)>,
     /// The time that each directory has afterwards in which a name changes.
     touched: BTreeMap<Option<TreePath>, Stamp>,
+}
+
+impl Differences {
+    /// Whether what is at `path` is made, or given other metadata.
+    fn changes(&self, path: Option<&TreePath>) -> bool {
+        let is_made = |items: &[Item], path: &TreePath| {
+            items.binary_search_by(|item| item.path.cmp(path)).is_ok()
+        };
+        self.dresses(path)
+            || path
+                .is_some_and(|path| is_made(&self.items, path) || is_made(&self.directories, path))
+    }
+
+    /// Whether what is at `path` is given metadata by itself.
+    fn dresses(&self, path: Option<&TreePath>) -> bool {
+        self.metadata.binary_search_by(|(at, _)| at.as_ref().cmp(&path)).is_ok()
+    }
+}
+
+/// Metadata that something is to have. There may be one for each entry of a tree: no more is held
+/// than is needed.
+#[derive(Debug)]
+struct Dress {
+    meta: Meta,
+    on: DressedKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DressedKind {
+    Directory,
+    Link,
+    Other,
+}
+
+impl Dress {
+    fn of(entry: Entry) -> Self {
+        let on = match entry.kind {
+            Kind::Symlink { .. } => DressedKind::Link,
+            Kind::Directory { .. } | Kind::SkippedDirectory | Kind::MountPoint => {
+                DressedKind::Directory
+            }
+            _ => DressedKind::Other,
+        };
+        Self { meta: entry.meta, on }
+    }
 }
 
 /// Something to be made at a path.
 #[derive(Debug)]
 struct Item {
     path: TreePath,
+    /// Without its name, which the path ends with.
     entry: Entry,
     /// What is there now.
     replaces: Option<Replaced>,
@@ -235,12 +282,12 @@ impl ConvergePlan {
         for item in work.directories.iter().chain(&work.items) {
             let word = match (&item.link_to, &item.entry.kind) {
                 (Some(_), _) => "link",
-                (None, crate::tree::Kind::File { .. }) => "write",
+                (None, Kind::File { .. }) => "write",
                 _ => "make",
             };
             lines.push((Some(item.path.clone()), word));
         }
-        lines.extend(work.metadata.keys().map(|path| (path.clone(), "metadata")));
+        lines.extend(work.metadata.iter().map(|(path, _)| (path.clone(), "metadata")));
         lines.extend(work.deletes.iter().map(|goner| (Some(goner.path.clone()), "delete")));
         lines.sort();
         lines.into_iter().map(|(path, word)| (word, path)).collect()

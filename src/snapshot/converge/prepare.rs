@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Mutex;
 use std::thread;
 
 use rayon::prelude::*;
@@ -63,26 +64,24 @@ impl Act<'_> {
         let own = work.items.iter().enumerate().filter(|(_, item)| item.link_to.is_none());
         let own = own.map(|(index, item)| (index, &item.entry));
         let groups = Groups::new(self.repository, &mut BaseFrames::default(), own)?;
-        let written: Result<Vec<_>, SnapshotError> = groups
-            .all()
-            .into_par_iter()
-            .map(|group| {
-                let place = group.first().and_then(|(place, _)| place.as_ref());
-                // If the frame cannot be had, each file says so, or finds another copy.
-                let frame = place.and_then(|place| self.repository.frame(place).ok());
-                let mut spots = Vec::with_capacity(group.len());
-                for (place, index) in group {
-                    let frame = frame.as_deref().zip(place.as_ref());
-                    let item = &work.items[*index];
-                    spots.push((*index, self.write_aside(aside, item, frame)?));
-                }
-                Ok(spots)
-            })
-            .collect();
-        let mut spots = vec![None; work.items.len()];
-        for (index, spot) in written?.into_iter().flatten() {
-            spots[index] = spot;
-        }
+        let spots = Mutex::new(vec![None; work.items.len()]);
+        groups.all().into_par_iter().try_for_each(|group| {
+            let place = group.first().and_then(|(place, _)| place.as_ref());
+            // If the frame cannot be had, each file says so, or finds another copy.
+            let frame = place.and_then(|place| self.repository.frame(place).ok());
+            let mut made = Vec::with_capacity(group.len());
+            for (place, index) in group {
+                let frame = frame.as_deref().zip(place.as_ref());
+                let item = &work.items[*index];
+                made.push((*index, self.write_aside(aside, item, frame)?));
+            }
+            let mut spots = spots.lock().expect("no holder of this lock panics");
+            for (index, spot) in made {
+                spots[index] = spot;
+            }
+            Ok::<_, SnapshotError>(())
+        })?;
+        let mut spots = spots.into_inner().expect("no holder of this lock panics");
         self.link_all(work, aside, &mut spots)?;
         Ok(spots)
     }

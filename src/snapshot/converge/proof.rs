@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::plan::differences;
-use super::{ConvergeDone, ConvergePlan, Deletes, Request, Work};
+use super::{ConvergeDone, ConvergePlan, Deletes, DressedKind, Request, Work};
 use crate::monitor::{Monitor, News};
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::live::{After, Listing, Look};
@@ -97,16 +97,26 @@ impl ConvergePlan {
     fn touched(&self, also: &[TreePath]) -> BTreeSet<Option<TreePath>> {
         let mut touched = BTreeSet::from([None]);
         let Work::Differences(work) = &self.work else { return touched };
-        let made = work.items.iter().chain(&work.directories).map(|item| &item.path);
-        let gone = work.deletes.iter().map(|goner| &goner.path);
-        let dressed = work.metadata.keys().chain(work.touched.keys()).flatten();
-        for path in made.chain(gone).chain(dressed).chain(also) {
-            let mut path = Some(path.clone());
+        let mut touch = |mut path: Option<TreePath>| {
             // If it is there already, so is all above it.
-            while touched.insert(path.clone()) {
+            while !touched.contains(&path) {
+                touched.insert(path.clone());
                 path = path.and_then(|path| path.parent());
             }
+        };
+        let made = work.directories.iter().map(|item| &item.path);
+        made.chain(work.touched.keys().flatten())
+            .chain(also)
+            .for_each(|dir| touch(Some(dir.clone())));
+        for (path, dress) in &work.metadata {
+            match dress.on {
+                DressedKind::Directory => touch(path.clone()),
+                _ => touch(path.as_ref().and_then(TreePath::parent)),
+            }
         }
+        let others = work.items.iter().map(|item| &item.path);
+        let gone = work.deletes.iter().map(|goner| &goner.path);
+        others.chain(gone).for_each(|path| touch(path.parent()));
         touched
     }
 }
