@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::app::release;
 use crate::snapshot;
 
 use super::environment::Environment;
@@ -75,6 +76,7 @@ impl Directories {
     pub(super) fn tidy(&self) {
         if let Some(cache) = self.cache() {
             snapshot::tidy(cache);
+            release::tidy(cache);
         }
     }
 

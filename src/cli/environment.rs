@@ -45,6 +45,7 @@ pub(super) const READ: &[(&str, &str)] = &[
     ("XDG_STATE_HOME", "the user's state"),
     ("XDG_CACHE_HOME", "the user's cache"),
     ("XDG_RUNTIME_DIR", "the user's runtime directory"),
+    ("TMPDIR", "where the index lies while no cache directory works"),
     ("CREDENTIALS_DIRECTORY", "systemd's: snap-backup.password, snap-backup.key"),
 ];
 

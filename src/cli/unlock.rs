@@ -121,11 +121,19 @@ fn open_at(cx: &Context<'_>, location: &Path, explicit: Option<Opener>) -> Resul
         Opener::Passphrase(passphrase) => Unlock::Passphrase(passphrase),
     };
     let repository = Repository::open(location, &unlock, cache).map_err(located)?;
+    scratch(cx, &repository);
     let key_file = match opener {
         Opener::KeyFile(path) => Some(path),
         Opener::Passphrase(_) => None,
     };
     Ok(Opened { repository, key_file })
+}
+
+/// Where files without a name may lie.
+fn scratch(cx: &Context<'_>, repository: &Repository) {
+    if let Some(dir) = cx.environment.path("TMPDIR") {
+        repository.scratch_in(cx.environment.directory.join(dir));
+    }
 }
 
 /// The `-r` that a pasted command needs, with a blank after it.
@@ -164,7 +172,10 @@ fn with_machine_keys(
     keys.sort();
     for key in keys {
         match Repository::open(location, &Unlock::KeyFile(&key), cache) {
-            Ok(repository) => return Ok(Some(Opened { repository, key_file: Some(key) })),
+            Ok(repository) => {
+                scratch(cx, &repository);
+                return Ok(Some(Opened { repository, key_file: Some(key) }));
+            }
             // A key of another repository, or one that is not ours to read.
             Err(RepositoryError::WrongKey { .. } | RepositoryError::KeyFile { .. }) => {}
             Err(error) => return Err(error.into()),

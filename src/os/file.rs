@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{Advice, CWD, RenameFlags};
+use rustix::fs::{Advice, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::crash::{CrashPoint, reach};
@@ -43,6 +43,13 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
 pub fn anonymous() -> io::Result<File> {
     let flags = rustix::fs::MemfdFlags::CLOEXEC;
     Ok(File::from(rustix::fs::memfd_create("snap-backup", flags)?))
+}
+
+/// A file without a name on the disk of `dir`, for its owner alone: it goes with its last holder.
+pub fn nameless_in(dir: &Path) -> io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    // Nor can it be given a name later.
+    Ok(File::from(rustix::fs::open(dir, flags | OFlags::EXCL, Mode::RUSR | Mode::WUSR)?))
 }
 
 /// Gives `from` the name `to`; fails if `to` exists. Durable once the directory of `to` is synced.

@@ -139,7 +139,9 @@ impl Repository {
         let config = read_config(&*backend, &location, &secrets, &id)?;
         config.demand(FeatureClass::Read)?;
         let cache_dir = cache_dir.map(Path::to_owned);
-        Ok(Self::from_inner(Inner::new(backend, location, config, secrets, cache_dir)))
+        let inner = Inner::new(backend, location, config, secrets, cache_dir);
+        inner.note_use();
+        Ok(Self::from_inner(inner))
     }
 
     fn from_inner(inner: Inner) -> Self {

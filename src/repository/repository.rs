@@ -118,6 +118,12 @@ impl Repository {
         self.inner.id
     }
 
+    /// Without a cache directory that works, what does not fit into memory may lie in `dir`, in files
+    /// without a name.
+    pub fn scratch_in(&self, dir: PathBuf) {
+        self.inner.shelf.scratch_in(dir);
+    }
+
     /// Where it is.
     pub fn location(&self) -> &Path {
         &self.inner.location

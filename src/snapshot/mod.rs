@@ -55,6 +55,6 @@ pub use refill::{OnDisk, on_disk, refill};
 pub use source::{Memory, Source, Trust};
 pub use stats::{Share, Stats, stats};
 pub use take::{Prepared, Request, StoredTrees, prepare, prepare_stored, take};
-pub use tidy::tidy;
+pub use tidy::{tidy, tidy_directories};
 pub use verify::{Verification, verify};
 pub use written::Proved;

@@ -1,14 +1,16 @@
-//! Removes what is remembered of roots that nobody looks at any more: each restore into a new
-//! target, say, leaves a file behind. Whatever goes by mistake only costs reading a tree once more,
-//! so nothing here is an error.
+//! Removes what is remembered of roots and repositories that nobody looks at any more: each restore
+//! into a new target, say, leaves a file behind, and each repository its opened index. Whatever goes
+//! by mistake only costs reading a tree or an index once more, so nothing here is an error.
 
 use std::io;
 use std::path::Path;
 
+use super::converge::remove_if_any;
 use super::source::PLACE_PREFIX;
 use crate::os::beneath::Dir;
 use crate::os::clock;
 use crate::os::meta::{FileKind, Stat};
+use crate::repository::is_own_place;
 use crate::tree::statcache;
 
 const DAY_SECS: i64 = 24 * 60 * 60;
@@ -16,6 +18,8 @@ const DAY_SECS: i64 = 24 * 60 * 60;
 const UNUSED_DAYS_MAX: i64 = 45;
 /// Longer than a week: a drive that is there once a week is not gone.
 const GONE_DAYS_MAX: i64 = 8;
+/// Longer than a quarter of a year: a repository may be on a drive that lies in a safe for so long.
+const REPOSITORY_DAYS_MAX: i64 = 95;
 /// While all together take less, a root that is gone may come back.
 const GONE_BYTES_MAX: u64 = 256 << 20;
 /// What nobody can read was written by another version, which may be at work.
@@ -28,6 +32,35 @@ const LOOKS_MAX: usize = 1024;
 pub fn tidy(dir: &Path) {
     // A directory that is not there has nothing that must go.
     let _ = Dir::open_root(dir).and_then(|dir| remove_unused(&dir, clock::now().0 / 1_000_000_000));
+    tidy_directories(dir, is_own_place);
+}
+
+/// Removes the directories in `dir` that are called as ours are and were not used for long; their
+/// time says when they were. What another process has locked stays.
+pub fn tidy_directories(dir: &Path, is_ours: fn(&[u8]) -> bool) {
+    let now_secs = clock::now().0 / 1_000_000_000;
+    let tidied = Dir::open_root(dir).and_then(|dir| {
+        let ours = dir.names()?.into_iter().filter(|name| is_ours(name));
+        ours.take(LOOKS_MAX).try_for_each(|name| remove_directory_if_unused(&dir, &name, now_secs))
+    });
+    // What cannot be removed lies there.
+    let _ = tidied;
+}
+
+fn remove_directory_if_unused(dir: &Dir, name: &[u8], now_secs: i64) -> io::Result<()> {
+    let is_unused = |stat: &Stat| {
+        let days = now_secs.saturating_sub(stat.mtime.secs) / DAY_SECS;
+        stat.kind == FileKind::Directory && days >= REPOSITORY_DAYS_MAX
+    };
+    if !is_unused(&dir.stat(name)?) {
+        return Ok(());
+    }
+    let opened = dir.open_dir(name)?;
+    // Whoever uses it has it locked, and set its time before that.
+    if opened.try_lock()? && is_unused(&opened.stat_self()?) {
+        remove_if_any(dir, name)?;
+    }
+    Ok(())
 }
 
 fn remove_unused(dir: &Dir, now_secs: i64) -> io::Result<()> {

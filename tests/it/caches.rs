@@ -270,3 +270,70 @@ fn names_that_were_left_out_are_looked_for_again() {
         assert_eq!(backup(&[]), 30);
     }
 }
+
+/// The directories in which this machine keeps the indexes of repositories.
+fn places(world: &World) -> Vec<PathBuf> {
+    let listing = fs::read_dir(world.path("cache")).expect("ours");
+    let paths = listing.map(|entry| entry.expect("ours").path());
+    let is_place = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.len() == 16 && name.bytes().all(|digit| digit.is_ascii_hexdigit())
+    };
+    let mut places: Vec<PathBuf> = paths.filter(is_place).collect();
+    places.sort();
+    places
+}
+
+#[test]
+fn the_index_of_a_repository_that_nobody_uses_goes_with_the_next_run() {
+    let world = World::new();
+    write(world.path("tree/file"), "file");
+    let backup_to = |repository: &Path| {
+        let before = places(&world);
+        world.snap(args!["-r", repository, "backup", world.path("tree")]).ok();
+        let mut new = places(&world);
+        new.retain(|path| !before.contains(path));
+        new.pop()
+    };
+    let own = backup_to(&world.repository()).expect("it has an index");
+    let [long_gone, away, held, again] = ["long-gone", "away", "held", "again"].map(|name| {
+        let repository = world.path(name);
+        world.snap(args!["-r", repository, "init", "--no-recovery"]).ok();
+        let place = backup_to(&repository).expect("it has an index");
+        fs::rename(&repository, world.path(format!("{name}.away"))).expect("ours");
+        place
+    });
+    age(&own, 200);
+    for (place, days) in [(&long_gone, 96), (&away, 94), (&held, 300), (&again, 300)] {
+        age(place, days);
+    }
+    let holder = File::open(&held).expect("ours");
+    holder.lock_shared().expect("nobody else has it");
+    // Not ours, whatever its age.
+    let other = world.path("cache/somebody-elses");
+    fs::create_dir(&other).expect("ours");
+    age(&other, 900);
+    let target = world.path("aim");
+    write(target.join("stays"), "stays");
+    age(&target, 900);
+    symlink(&target, world.path("cache/0123456789abcdef")).expect("ours");
+
+    // Who uses it says so, before anybody looks.
+    fs::rename(world.path("again.away"), world.path("again")).expect("ours");
+    world.snap(args!["-r", world.path("again"), "snapshots"]).ok();
+    assert_eq!(backup_to(&world.repository()), None);
+    let is_there = |place: &PathBuf| place.join("index").exists();
+    assert!(is_there(&own) && is_there(&away) && is_there(&held) && is_there(&again));
+    assert!(!long_gone.exists(), "unused for longer than a quarter of a year");
+    assert!(other.exists() && target.join("stays").exists());
+
+    drop(holder);
+    world.snap(["prune", "--yes"]).ok();
+    assert!(!held.exists(), "nobody holds it any more");
+    // Whoever comes back after all finds everything again.
+    for name in ["long-gone", "held"] {
+        fs::rename(world.path(format!("{name}.away")), world.path(name)).expect("ours");
+        world.snap(args!["-r", world.path(name), "check", "--read-data"]).ok();
+    }
+    assert!(is_there(&long_gone) && is_there(&held));
+}

@@ -9,9 +9,12 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::app::AppError;
-use crate::os::file;
+use crate::os::beneath::Dir;
+use crate::os::meta::Stamp;
 use crate::os::process::{self, Trampoline, Wiring};
+use crate::os::{clock, file};
 use crate::repository::RepositoryError;
+use crate::snapshot::tidy_directories;
 use crate::tree::Mtime;
 
 use super::ReleaseError;
@@ -39,6 +42,9 @@ pub(super) struct Tools<'a> {
     /// Where bare copies are kept.
     pub(super) cache_dir: &'a Path,
 }
+
+/// What a copy is called has so many digits.
+const NAME_DIGITS: usize = 32;
 
 /// Asked for at once, so that git and we work at the same time.
 const BATCH: usize = 128;
@@ -96,9 +102,10 @@ fn fetched<'a>(
         None => git.origin()?.ok_or_else(|| no_reference(source))?,
     };
     let name = blake3::hash(remote.as_bytes()).to_hex();
-    let dir = tools.cache_dir.join("git").join(&name[..32]);
+    let dir = tools.cache_dir.join("git").join(&name[..NAME_DIGITS]);
     let io = |source| AppError::Read { path: dir.clone(), source };
     file::create_dirs(&dir, 0o700).map_err(io)?;
+    note_use(&dir);
     let copy = Git::ours(tools.trampoline, &dir);
     copy.must(&["init", "--quiet", "--bare"], QUESTION)?;
     let refspecs = ["+refs/tags/*:refs/tags/*", "+refs/heads/*:refs/remotes/origin/*"];
@@ -114,6 +121,18 @@ fn fetched<'a>(
     copy.must(&arguments, FETCH)?;
     let id = copy.find_commit(&source.reference)?.ok_or_else(|| no_reference(source))?;
     Ok((copy, id))
+}
+
+/// Its time says when a copy was last used: see [`tidy`].
+fn note_use(dir: &Path) {
+    let secs = clock::now().0 / 1_000_000_000;
+    let _ = Dir::open_root(dir).and_then(|dir| dir.at().set_mtime(Stamp { secs, nanos: 0 }));
+}
+
+/// Removes our copies of repositories that nobody asked for in months.
+pub fn tidy(cache_dir: &Path) {
+    let is_ours = |name: &[u8]| name.len() == NAME_DIGITS && name.iter().all(u8::is_ascii_hexdigit);
+    tidy_directories(&cache_dir.join("git"), is_ours);
 }
 
 impl Git<'_> {

@@ -33,7 +33,7 @@ use std::path::PathBuf;
 pub use checkout::{Followed, GitCommit, follow, is_checkout};
 pub use checksum::Checksum;
 pub use error::ReleaseError;
-pub use git::GitSource;
+pub use git::{GitSource, tidy};
 pub use import::{Import, Imported, import};
 
 /// Where a release is.

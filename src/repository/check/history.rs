@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::os::file;
 use crate::repository::id::ObjectId;
+use crate::repository::own_place::OwnPlace;
 use crate::repository::repository::Inner;
 
 const MAGIC: [u8; 8] = *b"snapchk\n";
@@ -83,7 +84,7 @@ impl Inner {
     }
 
     fn local_dir(&self) -> Option<PathBuf> {
-        Some(self.shelf.cache_dir()?.join(&self.id.to_string()[..16]))
+        Some(OwnPlace::path(self.shelf.cache_dir()?, &self.id))
     }
 }
 

@@ -3,6 +3,8 @@
 //! A file is a table, its filter, then the names of the segments that it covers. Files are merged as
 //! they become many: four of one size make one of the next. All of it may be deleted at any time.
 //!
+//! Without a directory that works they lie in files without a name, and go with their process.
+//!
 //! Files are not synced. One that was written in another boot may have been torn by a power cut:
 //! its hash is checked before it is used.
 
@@ -125,29 +127,12 @@ impl Cache {
         let name = ObjectId::random().to_string();
         let temp = self.dir.join(format!("{TEMP}{name}"));
         let path = self.dir.join(&name);
-        let out = Hashed {
-            out: file::create_new(&temp, 0o600)?,
-            hasher: blake3::Hasher::new(),
-            bytes: 0,
-        };
-        let mut out = BufWriter::with_capacity(1 << 18, out);
-        let filter = merge(tables, &mut out)?;
-        out.flush()?;
-        let table_bytes = out.get_ref().bytes;
-        out.write_all(filter.as_bytes())?;
-        for id in covers {
-            out.write_all(id.as_bytes())?;
+        let written = write(tables, covers, &self.boot, file::create_new(&temp, 0o600)?);
+        if let Err(error) = written.and_then(|_| file::rename_over(&temp, &path)) {
+            // Perhaps the disk is full.
+            let _ = file::remove(&temp);
+            return Err(error);
         }
-        let count = u32::try_from(covers.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        out.write_all(&table_bytes.to_le_bytes())?;
-        out.write_all(&count.to_le_bytes())?;
-        out.flush()?;
-        let hash = out.get_ref().hasher.finalize();
-        out.write_all(hash.as_bytes())?;
-        out.write_all(&self.boot)?;
-        out.write_all(&MAGIC)?;
-        out.flush()?;
-        file::rename_over(&temp, &path)?;
         self.read(&path, left)
     }
 
@@ -172,48 +157,123 @@ impl Cache {
 
     /// Reads one file; `None` if it is not one of ours, or torn.
     fn read(&self, path: &Path, left: &mut Allowance) -> io::Result<Option<Kept>> {
-        let opened = match File::options().read(true).write(true).open(path) {
-            Ok(opened) => opened,
+        match File::options().read(true).write(true).open(path) {
+            Ok(opened) => open(Some(path.to_owned()), opened, &self.boot, left),
             // Another process has merged it away.
-            Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let length = opened.metadata()?.len();
-        let Some(tail) = Tail::read(&opened, length)? else { return Ok(None) };
-        if tail.boot != self.boot {
-            if hash_of(&opened, tail.hashed)? != tail.hash {
-                return Ok(None);
-            }
-            opened.write_all_at(&self.boot, tail.boot_at)?;
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-        let names = read_part(&opened, tail.names_at, tail.names_bytes)?;
-        let covers =
-            names.as_chunks::<32>().0.iter().map(|name| ObjectId::from_bytes(*name)).collect();
-        let filter = if Allowance::take(&mut left.filters, tail.filter_bytes) {
-            Some(read_part(&opened, tail.table_bytes, tail.filter_bytes)?)
-        } else {
-            None
+    }
+}
+
+/// Where files without a name lie, the first place that takes one.
+pub(super) struct Scratch(Vec<PathBuf>);
+
+impl Scratch {
+    pub(super) fn in_any(dirs: impl Iterator<Item = PathBuf>) -> Self {
+        Self(dirs.collect())
+    }
+
+    /// Keeps `tables` as one that covers `covers`; `None` if no place takes it.
+    pub(super) fn keep(
+        &self,
+        tables: &[&Table],
+        covers: &BTreeSet<ObjectId>,
+        left: &mut Allowance,
+    ) -> Option<Kept> {
+        // It goes with this boot.
+        let boot = [0; 16];
+        let keep = |dir: &PathBuf| {
+            let file = write(tables, covers, &boot, file::nameless_in(dir).ok()?).ok()?;
+            open(None, file, &boot, left).ok()?
         };
-        let bytes = if Allowance::take(&mut left.tables, tail.table_bytes) {
-            Bytes::Memory(read_part(&opened, 0, tail.table_bytes)?)
-        } else {
-            Bytes::File(opened)
-        };
-        let is_file = matches!(bytes, Bytes::File(_));
-        let Some(table) = Table::open(bytes, tail.table_bytes)? else { return Ok(None) };
-        let expected = Filter::bytes_for(table.chunks) as u64;
-        if tail.filter_bytes != expected {
+        self.0.iter().find_map(keep)
+    }
+
+    /// Keeps several as one.
+    pub(super) fn merge(&self, many: &[Kept], left: &mut Allowance) -> Option<Kept> {
+        let tables: Vec<&Table> = many.iter().map(|kept| &*kept.table).collect();
+        let covers = many.iter().flat_map(|kept| kept.covers.iter().copied()).collect();
+        let before = *left;
+        for table in &tables {
+            left.give_back(table);
+        }
+        let merged = self.keep(&tables, &covers, left);
+        if merged.is_none() {
+            *left = before;
+        }
+        merged
+    }
+}
+
+/// Writes `tables` as one that covers `covers` into `out`, which is empty.
+fn write(
+    tables: &[&Table],
+    covers: &BTreeSet<ObjectId>,
+    boot: &[u8; 16],
+    out: File,
+) -> io::Result<File> {
+    let out = Hashed { out, hasher: blake3::Hasher::new(), bytes: 0 };
+    let mut out = BufWriter::with_capacity(1 << 18, out);
+    let filter = merge(tables, &mut out)?;
+    out.flush()?;
+    let table_bytes = out.get_ref().bytes;
+    out.write_all(filter.as_bytes())?;
+    for id in covers {
+        out.write_all(id.as_bytes())?;
+    }
+    let count = u32::try_from(covers.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    out.write_all(&table_bytes.to_le_bytes())?;
+    out.write_all(&count.to_le_bytes())?;
+    out.flush()?;
+    let hash = out.get_ref().hasher.finalize();
+    out.write_all(hash.as_bytes())?;
+    out.write_all(boot)?;
+    out.write_all(&MAGIC)?;
+    out.into_inner().map(|hashed| hashed.out).map_err(io::IntoInnerError::into_error)
+}
+
+/// Takes a file that was written; `None` if it is not one of ours, or torn.
+fn open(
+    path: Option<PathBuf>,
+    opened: File,
+    boot: &[u8; 16],
+    left: &mut Allowance,
+) -> io::Result<Option<Kept>> {
+    let length = opened.metadata()?.len();
+    let Some(tail) = Tail::read(&opened, length)? else { return Ok(None) };
+    if tail.boot != *boot {
+        if hash_of(&opened, tail.hashed)? != tail.hash {
             return Ok(None);
         }
-        let filter = filter.and_then(|bytes| Filter::from_bytes(bytes, table.chunks));
-        let sieve = match (filter, usize::try_from(tail.table_bytes)) {
-            (Some(filter), _) => Sieve::Memory(filter),
-            (None, Ok(start)) if is_file => Sieve::File(start),
-            _ => Sieve::Nothing,
-        };
-        let table = Arc::new(table.sifted(sieve));
-        Ok(Some(Kept { path: Some(path.to_owned()), covers, table }))
+        opened.write_all_at(boot, tail.boot_at)?;
     }
+    let names = read_part(&opened, tail.names_at, tail.names_bytes)?;
+    let covers = names.as_chunks::<32>().0.iter().map(|name| ObjectId::from_bytes(*name)).collect();
+    let filter = if Allowance::take(&mut left.filters, tail.filter_bytes) {
+        Some(read_part(&opened, tail.table_bytes, tail.filter_bytes)?)
+    } else {
+        None
+    };
+    let bytes = if Allowance::take(&mut left.tables, tail.table_bytes) {
+        Bytes::Memory(read_part(&opened, 0, tail.table_bytes)?)
+    } else {
+        Bytes::File(opened)
+    };
+    let is_file = matches!(bytes, Bytes::File(_));
+    let Some(table) = Table::open(bytes, tail.table_bytes)? else { return Ok(None) };
+    let expected = Filter::bytes_for(table.chunks) as u64;
+    if tail.filter_bytes != expected {
+        return Ok(None);
+    }
+    let filter = filter.and_then(|bytes| Filter::from_bytes(bytes, table.chunks));
+    let sieve = match (filter, usize::try_from(tail.table_bytes)) {
+        (Some(filter), _) => Sieve::Memory(filter),
+        (None, Ok(start)) if is_file => Sieve::File(start),
+        _ => Sieve::Nothing,
+    };
+    let table = Arc::new(table.sifted(sieve));
+    Ok(Some(Kept { path, covers, table }))
 }
 
 /// What the end of a file says of the rest.

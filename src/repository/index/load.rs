@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use super::cache::{Allowance, Cache, Kept};
+use super::cache::{Allowance, Cache, Kept, Scratch};
 use super::merge::merge;
 use super::table::Sieve;
 use super::{Bytes, Index, Table};
 use crate::repository::error::RepositoryError;
 use crate::repository::id::ObjectId;
 use crate::repository::object::ObjectKind;
+use crate::repository::own_place::OwnPlace;
 use crate::repository::repository::Inner;
 
 /// The index of an opened repository, loaded when it is first needed.
@@ -21,6 +22,10 @@ pub(in crate::repository) struct Shelf {
     /// Rises whenever the index changes, so that a worker can keep what it was given.
     version: AtomicU64,
     cache_dir: Option<PathBuf>,
+    /// What this machine keeps of the repository, held as long as we use it.
+    place: OnceLock<Option<OwnPlace>>,
+    /// Where files without a name may lie, if there is no cache that works.
+    scratch_dir: OnceLock<PathBuf>,
 }
 
 #[derive(Default)]
@@ -51,7 +56,19 @@ const SAME_SIZE_MAX: usize = 4;
 
 impl Shelf {
     pub(in crate::repository) fn new(cache_dir: Option<PathBuf>) -> Self {
-        Self { state: RwLock::default(), version: AtomicU64::new(0), cache_dir }
+        Self {
+            state: RwLock::default(),
+            version: AtomicU64::new(0),
+            cache_dir,
+            place: OnceLock::new(),
+            scratch_dir: OnceLock::new(),
+        }
+    }
+
+    /// Without a cache that works, what does not fit into memory may lie in `dir`.
+    pub(in crate::repository) fn scratch_in(&self, dir: PathBuf) {
+        // Whoever said so first is right.
+        let _ = self.scratch_dir.set(dir);
     }
 
     /// Where this machine keeps what it may forget.
@@ -213,6 +230,7 @@ impl Inner {
         let covers: BTreeSet<_> = tables.iter().map(|(id, _)| *id).collect();
         let left = &mut state.left;
         let kept = self.cache().and_then(|cache| cache.keep(&parts, &covers, left).ok().flatten());
+        let kept = kept.or_else(|| self.scratch().keep(&parts, &covers, left));
         if let Some(kept) = kept {
             state.kept.push(kept);
         } else if let Ok(Some(merged)) = merged_in_memory(&parts) {
@@ -235,10 +253,10 @@ impl Inner {
                 .position(|same| level(&same[0]) == level(&same[SAME_SIZE_MAX - 1]));
             let Some(first) = crowded else { return };
             let many: Vec<Kept> = state.kept.drain(first..first + SAME_SIZE_MAX).collect();
-            let merged = match self.cache() {
-                Some(cache) => cache.merge(&many, &mut state.left).ok().flatten(),
-                None => together(&many),
-            };
+            let left = &mut state.left;
+            let merged = self.cache().and_then(|cache| cache.merge(&many, left).ok().flatten());
+            let merged = merged.or_else(|| self.scratch().merge(&many, left));
+            let merged = merged.or_else(|| together(&many));
             let Some(merged) = merged else {
                 state.kept.extend(many);
                 return;
@@ -248,9 +266,29 @@ impl Inner {
     }
 
     fn cache(&self) -> Option<Cache> {
+        Cache::open(self.own_place()?.dir().join("index")).ok()
+    }
+
+    fn own_place(&self) -> Option<&OwnPlace> {
         let dir = self.shelf.cache_dir.as_ref()?;
-        let name = &self.id.to_string()[..16];
-        Cache::open(dir.join(name).join("index")).ok()
+        self.shelf.place.get_or_init(|| OwnPlace::open(dir, &self.id)).as_ref()
+    }
+
+    /// Whoever opens the repository uses what this machine keeps of it, be it only later.
+    pub(in crate::repository) fn note_use(&self) {
+        let dir = self.shelf.cache_dir.as_ref();
+        if dir.is_some_and(|dir| OwnPlace::path(dir, &self.id).is_dir()) {
+            self.own_place();
+        }
+    }
+
+    /// Where tables lie that there is no cache for: on the disk of a local repository, else where
+    /// we were told, else where scratch usually lies.
+    fn scratch(&self) -> Scratch {
+        let own = self.backend.traits().is_local.then(|| self.location.clone());
+        let told = self.shelf.scratch_dir.get().cloned();
+        let usual = ["/var/tmp", "/tmp"].map(PathBuf::from);
+        Scratch::in_any(own.into_iter().chain(told).chain(usual))
     }
 }
 

@@ -176,7 +176,7 @@ impl Table {
     }
 
     /// How much memory its bytes take, and its filter.
-    pub(super) fn memory_bytes(&self) -> (u64, u64) {
+    pub(in crate::repository) fn memory_bytes(&self) -> (u64, u64) {
         let bytes = match &self.bytes {
             Bytes::Memory(bytes) => bytes.len() as u64,
             Bytes::File(_) => 0,

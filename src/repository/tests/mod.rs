@@ -11,6 +11,7 @@ pub(super) mod golden;
 mod leases;
 mod many;
 pub(crate) mod memory;
+mod nowhere;
 mod reader;
 mod round_trip;
 mod slots;
