@@ -67,10 +67,15 @@ impl Helpers {
 }
 
 fn help(writer: &Writer<'_>, class: PackClass, inbox: &Receiver<Box<Buffers>>) {
-    for mut buffers in inbox {
+    // Frames are made in the same memory, which stays near the core; only the chunks change hands.
+    let mut own = writer.run.buffers();
+    for mut full in inbox {
+        own.swap_chunks(&mut full);
         // A failure is the whole run's, and has been noted there.
-        if Feed::new(writer, class, &mut buffers).flush_alone().is_ok() {
-            writer.run.keep_buffers(*buffers);
+        if Feed::new(writer, class, &mut own).flush_alone().is_err() {
+            return;
         }
+        writer.run.keep_buffers(*full);
     }
+    writer.run.keep_buffers(own);
 }
