@@ -100,6 +100,36 @@ fn a_million_files_take_a_hundred_mebibytes() {
     }
 }
 
+#[test]
+fn of_each_entry_that_a_restore_in_place_changes_little_is_held() {
+    const FILES: usize = 40_000;
+    let world = World::bare();
+    let source = world.path("tree");
+    plant(&source, 1, FILES);
+    world.snap(args!["init", "--no-recovery"]).ok();
+    world.snap(args!["backup", source]).ok();
+    let back = || peak(&world, crate::run::put_back(Path::new("/"), "/"));
+    let each = |change: &dyn Fn(&Path)| {
+        for entry in std::fs::read_dir(source.join("dir-0")).expect("ours") {
+            change(&entry.expect("ours").path());
+        }
+        back()
+    };
+    back();
+    let nothing = back();
+    let modes = each(&|path| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, mode).expect("ours");
+    });
+    let bytes = each(&|path| write(path, "edited"));
+    // While an entry was held with its name, and its path in two sets, it took 600 bytes. What is
+    // written takes some for itself.
+    for (what, peak, most) in [("modes", modes, 400), ("bytes", bytes, 560)] {
+        let each = peak.saturating_sub(nothing) / FILES as u64;
+        assert!(each < most, "{what}: {each} bytes an entry above {nothing}");
+    }
+}
+
 /// An archive of so many entries, in ten directories by turns and backwards by name.
 fn archive(path: &Path, entries: usize) {
     let mut tar = tar::Builder::new(std::fs::File::create(path).expect("ours"));
