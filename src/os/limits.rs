@@ -4,6 +4,7 @@ use std::io;
 use std::thread;
 
 use rayon::ThreadPoolBuilder;
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 /// Starts the threads that all work shares, as many as there are cores, if so many more can be had
@@ -49,4 +50,9 @@ fn probe(wanted: usize) -> (usize, Option<io::Error>) {
 /// How many files this process may have open; `None` if there is no limit.
 pub fn open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
+}
+
+/// Whether this process, or the system, has as many files open as it may.
+pub fn are_reached(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }

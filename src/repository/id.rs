@@ -86,11 +86,22 @@ pub(super) fn parse_hex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
+/// A pack is named for each frame that is read of it, so this is not left to the formatter.
+fn hex_of(bytes: &[u8; 32]) -> [u8; 64] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
+    digits
+}
+
 macro_rules! shown_as_hex {
     ($name:ident) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let digits = hex_of(&self.0);
+                f.write_str(std::str::from_utf8(&digits).expect("digits are ASCII"))
             }
         }
 

@@ -1,5 +1,6 @@
 //! Reading chunks: frames opened, decoded, hashed, and kept for a while.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -72,10 +73,24 @@ impl FrameCache {
         if kept.frames.insert(key, (Arc::clone(frame), now)).is_none() {
             kept.bytes += frame.payload.memory_bytes();
         }
-        while kept.bytes > KEPT_BYTES_MAX && kept.frames.len() > 1 {
-            let oldest = kept.frames.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key);
-            let gone = oldest.and_then(|key| kept.frames.remove(&key));
-            kept.bytes -= gone.map_or(0, |(frame, _)| frame.payload.memory_bytes());
+        if kept.bytes > KEPT_BYTES_MAX {
+            kept.let_go(key);
+        }
+    }
+}
+
+impl Kept {
+    /// Lets the frames go that were not used for longest, a quarter of the room at once: there may
+    /// be thousands of small ones, and they are put in order for it. The `newest` stays.
+    fn let_go(&mut self, newest: (ObjectId, u32)) {
+        let mut oldest: Vec<_> = self.frames.iter().map(|(key, (_, used))| (*used, *key)).collect();
+        oldest.sort_unstable();
+        for (_, key) in oldest {
+            if self.bytes <= KEPT_BYTES_MAX / 4 * 3 || key == newest {
+                break;
+            }
+            let gone = self.frames.remove(&key);
+            self.bytes -= gone.map_or(0, |(frame, _)| frame.payload.memory_bytes());
         }
     }
 }
@@ -164,13 +179,17 @@ impl Inner {
     /// Decodes a delta frame, after its bases.
     fn undelta(&self, encoded: &[u8]) -> Result<Payload, &'static str> {
         let (head, stream) = Head::decode(encoded).ok_or("its head does not add up")?;
-        let mut prefix = Vec::new();
+        let mut bases = Vec::new();
         for base in head.bases_once() {
             let found = self.standing(&base, &|_| true);
-            let (frame, place) = found.ok().flatten().ok_or("what it builds on cannot be read")?;
-            let plain = frame.chunk(place.chunk);
-            prefix.extend_from_slice(plain.ok_or("what it builds on is not in its place")?);
+            bases.push(found.ok().flatten().ok_or("what it builds on cannot be read")?);
         }
+        let plain: Option<Vec<&[u8]>> =
+            bases.iter().map(|(frame, place)| frame.chunk(place.chunk)).collect();
+        let prefix = match &*plain.ok_or("what it builds on is not in its place")? {
+            [one] => Cow::Borrowed(*one),
+            several => Cow::Owned(several.concat()),
+        };
         let bytes = head.data_bytes().ok_or("its head does not add up")?;
         let mut codec = self.codec();
         let data = codec.decode_after(&prefix, stream, bytes).map_err(|error| error.0)?;
@@ -186,7 +205,8 @@ impl Inner {
         may_use: &dyn Fn(&ObjectId) -> bool,
     ) -> Result<Option<(Arc<Frame>, Place)>, RepositoryError> {
         let index = self.index()?;
-        for place in index.places(id).map_err(|error| self.index_error(error))? {
+        for place in index.each_place(id) {
+            let place = place.map_err(|error| self.index_error(error))?;
             let pack = index.packs[place.pack as usize];
             if !may_use(&pack.id) {
                 continue;

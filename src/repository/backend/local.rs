@@ -10,10 +10,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::opened::Opened;
 use super::temp::{Temp, Temps};
 use super::{Backend, Freshness, ObjectWriter, Range, Traits};
 use crate::os::crash::{CrashPoint, reach};
-use crate::os::file;
+use crate::os::{file, limits};
 use crate::repository::error::RepositoryError;
 use crate::repository::object::ObjectKind;
 
@@ -26,6 +27,7 @@ pub struct Local {
     root: PathBuf,
     names: Arc<Mutex<Names>>,
     temps: Temps,
+    opened: Opened,
 }
 
 /// Directories with names in them that may not survive a power cut.
@@ -118,7 +120,7 @@ impl Local {
 
     fn at(root: PathBuf) -> Self {
         let temps = Temps::new(root.join(TEMP));
-        Self { root, names: Arc::default(), temps }
+        Self { root, names: Arc::default(), temps, opened: Opened::new() }
     }
 
     /// The directory.
@@ -128,6 +130,24 @@ impl Local {
 
     fn path(&self, kind: ObjectKind, name: &str) -> PathBuf {
         self.directory(kind, name).join(name)
+    }
+
+    fn open_object(&self, path: &Path, name: &str, stays_open: bool) -> io::Result<Arc<File>> {
+        if stays_open && let Some(opened) = self.opened.get(name) {
+            return Ok(opened);
+        }
+        let opened = match File::open(path) {
+            // What is open for later can wait.
+            Err(error) if limits::are_reached(&error) && self.opened.close_all() => {
+                File::open(path)
+            }
+            other => other,
+        };
+        let opened = Arc::new(opened?);
+        if stays_open {
+            self.opened.keep(name, &opened);
+        }
+        Ok(opened)
     }
 
     fn directory(&self, kind: ObjectKind, name: &str) -> PathBuf {
@@ -228,7 +248,9 @@ impl Backend for Local {
             object: kind.named(name),
             what: what.to_owned(),
         };
-        let opened = match File::open(&path) {
+        let is_part_of_pack = kind == ObjectKind::Pack && matches!(range, Range::Part { .. });
+        let stays_open = is_part_of_pack && freshness == Freshness::Cached;
+        let opened = match self.open_object(&path, name, stays_open) {
             Ok(opened) => opened,
             Err(error) if is_absence(&error) => return Err(damaged("it is not there")),
             Err(error) => return Err(RepositoryError::io("read", path)(error)),
@@ -284,6 +306,7 @@ impl Backend for Local {
 
     fn remove(&self, kind: ObjectKind, name: &str) -> Result<bool, RepositoryError> {
         let path = self.path(kind, name);
+        self.opened.forget(name);
         let removed = file::remove(&path).map_err(RepositoryError::io("remove", &path))?;
         remember(&self.names, &path);
         Ok(removed)

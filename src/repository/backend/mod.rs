@@ -2,6 +2,7 @@
 //! names are used once, nothing is renamed or appended to, a list is complete or an error.
 
 mod local;
+mod opened;
 mod temp;
 
 pub use local::Local;

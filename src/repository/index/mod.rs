@@ -119,17 +119,25 @@ impl Index {
 
     /// Every place of `id`: a chunk stored twice can be read though one copy is damaged.
     pub(super) fn places(&self, id: &ChunkId) -> io::Result<Vec<Place>> {
-        let mut places = Vec::new();
-        for segment in self.segments.iter().rev() {
-            for row in segment.table.rows(id)? {
-                places.push(segment.place(row)?);
-            }
-        }
-        Ok(places)
+        self.each_place(id).collect()
+    }
+
+    /// The same, looked up one after the other, for whom one is mostly enough.
+    pub(super) fn each_place(&self, id: &ChunkId) -> impl Iterator<Item = io::Result<Place>> {
+        self.segments.iter().rev().flat_map(|segment| segment.places(id))
     }
 }
 
 impl Segment {
+    fn places(&self, id: &ChunkId) -> impl Iterator<Item = io::Result<Place>> {
+        let (numbers, error) = match self.table.numbers(id) {
+            Ok(numbers) => (numbers, None),
+            Err(error) => (0..0, Some(Err(error))),
+        };
+        let place = |number| self.place(self.table.row(number)?);
+        numbers.map(place).chain(error)
+    }
+
     fn place(&self, row: table::Row) -> io::Result<Place> {
         let (offset, sealed_bytes) = self.table.frame(row.pack, row.frame)?;
         Ok(Place {

@@ -76,7 +76,8 @@ fn said_by(table: &Table, id: &ChunkId) -> BTreeSet<(ObjectId, u32, u16, u32, u3
         let pack = table.packs[row.pack as usize].id;
         (pack, row.frame, row.chunk, row.bytes, offset, sealed_bytes)
     };
-    let rows = table.rows(id).unwrap();
+    let rows: Vec<_> =
+        table.numbers(id).unwrap().map(|number| table.row(number).unwrap()).collect();
     assert_eq!(table.first_row(id).unwrap(), rows.first().copied());
     rows.into_iter().map(full).collect()
 }
