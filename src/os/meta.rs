@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use rustix::fs::{
     AtFlags, FileType, IFlags, Mode, SeekFrom, Statx, StatxAttributes, StatxFlags, Timespec,
@@ -350,7 +351,8 @@ pub fn group_name(gid: u32) -> Option<String> {
 
 /// The user and group that a file belongs to which this process makes, in most directories.
 pub fn own_ids() -> (u32, u32) {
-    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+    static OWN: OnceLock<(u32, u32)> = OnceLock::new();
+    *OWN.get_or_init(|| (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()))
 }
 
 /// Whether this process may give files away and make devices.

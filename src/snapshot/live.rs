@@ -8,7 +8,7 @@ use super::SnapshotError;
 use super::annex::{Annex, RootAnnex};
 use super::digest::files_digest;
 use super::record::{Counts, Root, Snapshot};
-use super::scan::{Keep, Made, Task, Workers, scan};
+use super::scan::{Keep, Made, Put, Task, Workers, scan};
 use super::source::{Memory, Source, origin};
 use super::take::resolve;
 use crate::monitor::{Monitor, Problem};
@@ -138,7 +138,7 @@ pub(super) enum After<'a> {
     Unknown,
     /// It was listed, and something was done in these directories, with all above them: only those
     /// are looked at.
-    Touched(&'a Listing, &'a BTreeSet<Option<TreePath>>),
+    Touched(&'a Listing, &'a BTreeSet<Option<TreePath>>, Put<'a>),
     /// It was made.
     Made(Made<'a>),
 }
@@ -188,15 +188,15 @@ impl Look<'_> {
         monitor: &dyn Monitor,
     ) -> Result<std::io::Result<Listing>, SnapshotError> {
         let repository = workers.repository();
-        let (seen, made, old) = match self.after {
-            After::Unknown => {
-                (None, None, self.memory.recall_listed(repository, path).map(Arc::new))
+        let (mut seen, mut put, mut made, mut old) = (None, None, None, None);
+        match self.after {
+            After::Unknown => old = self.memory.recall_listed(repository, path).map(Arc::new),
+            After::Touched(listing, touched, files) => {
+                (seen, put) = (Some((listing, touched)), Some(files));
+                old = Some(Arc::clone(&listing.cache));
             }
-            After::Touched(seen, touched) => {
-                (Some((seen, touched)), None, Some(Arc::clone(&seen.cache)))
-            }
-            After::Made(made) => (None, Some(made), None),
-        };
+            After::Made(tree) => made = Some(tree),
+        }
         let new = StatCacheWriter::after(old, file);
         let task = Task {
             path,
@@ -207,6 +207,7 @@ impl Look<'_> {
             // Names of one inode are only found together if all directories are looked at.
             touched: seen.and_then(|(seen, touched)| (!seen.has_links).then_some(touched)),
             made,
+            put,
         };
         let mut found = scan(workers, task, monitor)?;
         let settled = seen.map(|(seen, _)| {

@@ -308,6 +308,7 @@ impl All {
             want: None,
             touched: None,
             made: None,
+            put: None,
         };
         let found = scan(workers, task, monitor)?;
         self.roots.push(Root {

@@ -332,7 +332,8 @@ fn a_tree_restored_without_what_was_left_out_is_equal_all_the_same() {
         memory: Memory::default(),
     };
     let plan = converge::plan(&world.repository, &request, &Recorder::default()).unwrap();
-    converge::act(&world.repository, &plan, "0123abcd", &Recorder::default()).unwrap();
+    let unsynced = converge::act(&world.repository, &plan, "0123abcd", &Recorder::default());
+    unsynced.unwrap().sync().unwrap();
     assert!(!target.join("a/noise.log").exists() && target.join("cache").is_dir());
     let source = Source { label: "root".to_owned(), path: target, exclusions };
     let (repository, memory) = (&world.repository, Memory::default());

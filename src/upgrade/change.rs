@@ -50,8 +50,9 @@ pub(super) fn converge_root(
     for kept in &plan.kept {
         course.warn(format!("{}: {}", kept.path, kept.why.says()));
     }
-    let done = converge::act(repository, &plan, &course.header.token_hex(), ground.monitor)?;
-    for loss in done.losses.named() {
+    let token = course.header.token_hex();
+    let unsynced = converge::act(repository, &plan, &token, ground.monitor)?;
+    for loss in unsynced.sync()?.losses.named() {
         course.warn(format!("{}: {}", loss.path.display(), loss.what));
     }
     Ok(plan.counts)

@@ -6,7 +6,7 @@ use crate::cli::failure::{Code, Failure};
 use crate::cli::progress::Progress;
 use crate::monitor::{Monitor, News};
 use crate::repository::Repository;
-use crate::snapshot::converge::{self, ConvergeDone, ConvergePlan, Deletes, Proof};
+use crate::snapshot::converge::{self, ConvergePlan, Deletes, Proof, Unsynced};
 use crate::snapshot::{DatabaseMark, Memory, Snapshot, Trust};
 use crate::tree::TreePath;
 
@@ -41,13 +41,13 @@ impl Aim<'_> {
         Ok(converge::plan(self.repository, &self.request(piece), self.progress)?)
     }
 
-    /// Looks at everything that was touched, and reads it again: nothing may be left to do. If
+    /// Has the disk hold it, and looks at everything that was touched: nothing may be left to do. If
     /// something is, it is done once more, without believing what stat says. How many paths are closed
     /// to us by what they were given, and could not be looked at.
     pub(super) fn compare(
         &self,
         pieces: &[Piece<'_>],
-        work: &[(&ConvergePlan, ConvergeDone)],
+        work: &[(&ConvergePlan, Unsynced)],
         databases: &[(&DatabaseMark, PathBuf)],
     ) -> Result<u64, Failure> {
         let mut closed = 0;
@@ -86,7 +86,7 @@ impl Aim<'_> {
     fn prove(
         &self,
         piece: &Piece<'_>,
-        work: (&ConvergePlan, &ConvergeDone),
+        work: (&ConvergePlan, &Unsynced),
         databases: &[(&DatabaseMark, PathBuf)],
     ) -> Result<Proof, Failure> {
         let dirs = databases.iter().filter_map(|(_, file)| inside(&piece.place, file.parent()?));

@@ -19,7 +19,7 @@ use crate::os::beneath::Dir;
 use crate::os::meta::Stamp;
 use crate::os::{clock, file};
 use crate::repository::Repository;
-use crate::snapshot::converge::{self, ConvergeDone, ConvergePlan, Deletes, LossCounts};
+use crate::snapshot::converge::{self, ConvergePlan, Deletes, LossCounts, Unsynced};
 use crate::snapshot::{DatabaseMark, Memory, Root, RootAnnex, Snapshot, Trust};
 use crate::tree::{Exclusions, TreePath};
 
@@ -80,7 +80,7 @@ pub(super) fn run(
             load(cx, repository, files, mark, place, &progress)?;
         }
         let closed = aim.compare(files, &work, &databases)?;
-        let counts = work.iter().map(|(_, done)| done.losses.counts);
+        let counts = work.iter().map(|(_, unsynced)| unsynced.done().losses.counts);
         let losses = counts.fold(LossCounts::default(), |all, one| all.plus(&one));
         Ok::<_, Failure>((losses, closed))
     })?;
@@ -216,7 +216,7 @@ pub(super) fn write<'p>(
     pieces: &[Piece<'_>],
     plans: &'p [ConvergePlan],
     progress: &Progress<'_>,
-) -> Result<Vec<(&'p ConvergePlan, ConvergeDone)>, Failure> {
+) -> Result<Vec<(&'p ConvergePlan, Unsynced)>, Failure> {
     let mut work = Vec::new();
     for (piece, plan) in pieces.iter().zip(plans) {
         let name = "files".to_owned();
@@ -225,15 +225,16 @@ pub(super) fn write<'p>(
         if let Some(parent) = piece.place.parent() {
             file::create_dirs(parent, 0o755).map_err(Failure::cannot("create", parent))?;
         }
-        let done = converge::act(repository, plan, converge::LONE, progress)?;
+        let unsynced = converge::act(repository, plan, converge::LONE, progress)?;
+        let counts = unsynced.done().counts;
         let note = format!(
             "{}, {} in {}",
-            counted(done.counts.write, "file", "files"),
-            render::size(done.counts.write_bytes),
+            counted(counts.write, "file", "files"),
+            render::size(counts.write_bytes),
             text::path(&piece.root.path)
         );
         progress.tell(News::StepDone { number: 0, name, took: watch.elapsed(), note });
-        work.push((plan, done));
+        work.push((plan, unsynced));
     }
     Ok(work)
 }

@@ -6,7 +6,7 @@ use std::io;
 use rayon::prelude::*;
 
 use super::aside::{Aside, Spot, remove_if_any};
-use super::{ConvergeDone, ConvergePlan, Differences, Goner, Item, Losses, Work, fresh};
+use super::{ConvergeDone, ConvergePlan, Differences, Goner, Item, Losses, Unsynced, Work, fresh};
 use crate::monitor::{Monitor, Problem};
 use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
@@ -14,20 +14,22 @@ use crate::os::crew::Crew;
 use crate::os::meta::{FileKind, Inode, InodeFlags, Stat, set_flags};
 use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
+use crate::snapshot::written::{Proved, Written};
 use crate::tree::place::Loss;
-use crate::tree::{Entry, TreeError, TreePath};
+use crate::tree::{Entry, Kind, TreeError, TreePath};
 
 /// Makes the live tree what `plan` wants. `token` marks what lies about meanwhile: its first eight
 /// digits are in every such name.
 ///
 /// Killed or failed anywhere, the tree is between what it was and what is wanted, and nothing that
-/// was to stay is lost: plan and act again.
+/// was to stay is lost: plan and act again. The last sync is left to the caller, who may have
+/// something to do beside it.
 pub fn act(
     repository: &Repository,
     plan: &ConvergePlan,
     token: &str,
     monitor: &dyn Monitor,
-) -> Result<ConvergeDone, SnapshotError> {
+) -> Result<Unsynced, SnapshotError> {
     if let Some(problem) = plan.problems.first() {
         return Err(SnapshotError::LiveUnreadable {
             path: problem.path.clone(),
@@ -42,17 +44,13 @@ pub fn act(
         }
         Work::Differences(work) if work.is_empty() => {
             clear(plan, token)?;
-            Ok(ConvergeDone::default())
+            Ok(Unsynced::nothing())
         }
         Work::Differences(work) => {
             let root = open(plan, None)?;
             let act = Act { repository, plan, root, losses: std::sync::Mutex::default(), monitor };
-            act.run(work, &pool, token)?;
-            Ok(ConvergeDone {
-                counts: plan.counts,
-                losses: act.into_losses(),
-                ..Default::default()
-            })
+            let written = act.run(work, &pool, token)?;
+            Ok(act.into_unsynced(written.into_proved()))
         }
     }
 }
@@ -111,7 +109,8 @@ impl ConvergePlan {
 }
 
 impl Act<'_> {
-    fn run(&self, work: &Differences, pool: &Crew, token: &str) -> Result<(), SnapshotError> {
+    /// Which files were compared, and put in place unchanged.
+    fn run(&self, work: &Differences, pool: &Crew, token: &str) -> Result<Written, SnapshotError> {
         let before = self.root.stat_self();
         let aside = Aside::create(&self.root, token, pool.threads())
             .map_err(self.at("make the aside directory in", None))?;
@@ -124,6 +123,7 @@ impl Act<'_> {
                 return Err(error);
             }
         };
+        let written = Written::default();
         let mut place = Lane::new(self);
         for item in &work.directories {
             self.make_directory(&mut place, &aside, item)?;
@@ -133,8 +133,11 @@ impl Act<'_> {
             parts.try_for_each(|(items, spots)| {
                 let mut place = Lane::new(self);
                 let mut items = items.iter().zip(spots);
-                items
-                    .try_for_each(|(item, spot)| self.put_in_place(&mut place, &aside, item, *spot))
+                items.try_for_each(|(item, spot)| {
+                    let Some(spot) = *spot else { return Ok(()) };
+                    self.put_in_place(&mut place, &aside, item, spot)?;
+                    self.note_written(&mut place, item, &written)
+                })
             })
         })?;
         for goner in work.deletes.iter().rev() {
@@ -142,9 +145,7 @@ impl Act<'_> {
         }
         aside.remove(&self.root).map_err(self.at("remove the aside directory in", None))?;
         pool.install(|| self.put_metadata(work))?;
-        self.sync()?;
-        reach(CrashPoint::ConvergeDone);
-        Ok(())
+        Ok(written)
     }
 
     pub(super) fn at(
@@ -160,8 +161,11 @@ impl Act<'_> {
         self.root.sync_file_system().map_err(self.at("sync", None))
     }
 
-    pub(super) fn into_losses(self) -> Losses {
-        self.losses.into_inner().expect("no holder of this lock panics").settled()
+    /// Ends the work. `proved` was compared when it was written.
+    pub(super) fn into_unsynced(self, proved: Proved) -> Unsynced {
+        let losses = self.losses.into_inner().expect("no holder of this lock panics").settled();
+        let done = ConvergeDone { counts: self.plan.counts, losses, proved };
+        Unsynced::of(done, self.root, self.plan.base.clone())
     }
 
     /// Something of what is at `path` was lost; `entry` tells of which inode.
@@ -198,9 +202,8 @@ impl Act<'_> {
         place: &mut Lane<'_>,
         aside: &Aside,
         item: &Item,
-        spot: Option<Spot>,
+        spot: Spot,
     ) -> Result<(), SnapshotError> {
-        let Some(spot) = spot else { return Ok(()) };
         let dir = place.dir(item.path.parent().as_ref())?;
         let (from, name, new_name) = (aside.dir(spot), spot.name(), item.path.name());
         let Some(replaced) = item.replaces else {
@@ -217,6 +220,30 @@ impl Act<'_> {
         let renamed = from.rename_over(&name, dir, new_name);
         renamed.map_err(self.at("put in place", Some(&item.path)))?;
         reach(CrashPoint::ConvergeRenamed);
+        Ok(())
+    }
+
+    /// Notes a file that was compared where nobody else could reach it, and has its name now. Who
+    /// changes it from here on changes one of its times too.
+    fn note_written(
+        &self,
+        place: &mut Lane<'_>,
+        item: &Item,
+        written: &Written,
+    ) -> Result<(), SnapshotError> {
+        let Kind::File { .. } = item.entry.kind else { return Ok(()) };
+        let is_alone = item.link_to.is_none() && item.entry.link_group.is_none();
+        let is_whole = || {
+            let losses = self.losses.lock().expect("no holder of this lock panics");
+            losses.counts.count() == 0
+        };
+        // Where its holes are is to be seen by reading it.
+        let has_holes = || self.plan.annex.data_ranges.contains_key(&Some(item.path.clone()));
+        if is_alone && !has_holes() && is_whole() {
+            let dir = place.dir(item.path.parent().as_ref())?;
+            let stat = dir.stat(item.path.name()).map_err(self.at("look at", Some(&item.path)))?;
+            written.note(&item.entry, &stat);
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Creates a whole tree where nothing is: everything in place at once, then one sync.
+//! Creates a whole tree where nothing is: everything in place at once.
 //!
 //! The manifest is streamed: files are written in batches, in the order of the repository, so each
 //! frame is decoded once and memory does not grow with the tree.
@@ -12,7 +12,7 @@ use super::content::{COMPARE_BYTES, Filling, Groups};
 use super::early::{self, Early};
 use super::prepare::Comparing;
 use super::relate::{directory_meta, is_directory, is_included, leads_to_included};
-use super::{ConvergeDone, ConvergePlan};
+use super::{ConvergePlan, Unsynced};
 use crate::monitor::Monitor;
 use crate::os::beneath::Dir;
 use crate::os::crash::{CrashPoint, reach};
@@ -20,7 +20,7 @@ use crate::os::crew::Crew;
 use crate::os::file;
 use crate::repository::{BaseFrames, Repository};
 use crate::snapshot::SnapshotError;
-use crate::snapshot::written::Written;
+use crate::snapshot::written::{Proved, Written};
 use crate::tree::place;
 use crate::tree::read::Entries;
 use crate::tree::{Entry, Exclusions, Kind, Meta, Treatment, TreeError, TreePath};
@@ -53,7 +53,7 @@ pub(super) fn create(
     exists: bool,
     select: Select<'_>,
     monitor: &dyn Monitor,
-) -> Result<ConvergeDone, SnapshotError> {
+) -> Result<Unsynced, SnapshotError> {
     if !matches!(plan.wanted.kind, Kind::Directory { .. }) {
         return create_file(repository, plan, monitor);
     }
@@ -74,10 +74,7 @@ pub(super) fn create(
         reach(CrashPoint::ConvergeMetadata);
         Ok(())
     })?;
-    act.sync()?;
-    reach(CrashPoint::ConvergeDone);
-    let (counts, losses) = (plan.counts, act.into_losses());
-    Ok(ConvergeDone { counts, losses, proved: written.into_proved() })
+    Ok(act.into_unsynced(written.into_proved()))
 }
 
 /// A root that is a file.
@@ -85,7 +82,7 @@ fn create_file(
     repository: &Repository,
     plan: &ConvergePlan,
     monitor: &dyn Monitor,
-) -> Result<ConvergeDone, SnapshotError> {
+) -> Result<Unsynced, SnapshotError> {
     use std::os::unix::ffi::OsStrExt;
     let missing = || SnapshotError::RootChanged { path: plan.base.clone() };
     let dir = plan.base.parent().ok_or_else(missing)?;
@@ -95,8 +92,7 @@ fn create_file(
     let act = act_in(repository, plan, dir, monitor)?;
     let filling = Filling { repository, annex: &plan.annex, frame: None };
     act.create(&act.root, name, &path, &plan.wanted, &filling)?;
-    act.sync()?;
-    Ok(ConvergeDone { counts: plan.counts, losses: act.into_losses(), ..Default::default() })
+    Ok(act.into_unsynced(Proved::default()))
 }
 
 fn act_in<'a>(
@@ -204,14 +200,13 @@ impl Fresh<'_> {
         let act = self.act;
         let numbered = batch.iter().enumerate().map(|(index, (_, entry))| (index, entry));
         let groups = Groups::new(act.repository, bases, numbered)?;
-        let room = || vec![0; COMPARE_BYTES];
-        groups.all().into_par_iter().try_for_each_init(room, |room, group| {
+        let own = || (vec![0; COMPARE_BYTES], Lane::new(act));
+        groups.all().into_par_iter().try_for_each_init(own, |(room, lane), group| {
             let place = group.first().and_then(|(place, _)| place.as_ref());
             let frame = place.and_then(|place| act.repository.frame(place).ok());
             // In the order of the tree, for the next is mostly in the same directory.
             let mut group: Vec<_> = group.iter().collect();
             group.sort_by_key(|(_, index)| *index);
-            let mut lane = Lane::new(act);
             let mut bytes = 0;
             for (place, index) in group {
                 let (path, entry) = &batch[*index];

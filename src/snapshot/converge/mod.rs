@@ -4,7 +4,8 @@
 //! plan (pure, but for looking):  live tree × wanted manifest, directory by directory, equal
 //!     subtrees skipped by one compare  →  keep · metadata · write · link · make · delete
 //! act:  write all aside, on the same file system · one syncfs, and read it again and compare ·
-//!     directories and renames · deletes last · metadata, the deepest first · syncfs
+//!     directories and renames · deletes last · metadata, the deepest first
+//! prove:  look at all that was touched, beside the last syncfs
 //! ```
 //! Killed anywhere and called again, it ends the same: a plan is made of what is there now. A file
 //! is never changed in place, for it may have names elsewhere; nothing is deleted before all that
@@ -26,6 +27,7 @@ mod proof;
 mod relate;
 mod removal;
 mod sweep;
+mod unsynced;
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests build their own worlds")]
@@ -50,6 +52,7 @@ pub use losses::{LossCounts, Losses};
 pub use plan::plan;
 pub use proof::{Proof, prove};
 pub use sweep::{give_room_back, hold_room, sweep};
+pub use unsynced::Unsynced;
 
 /// Which live paths that the manifest lacks may go.
 #[derive(Clone, Copy, Debug)]

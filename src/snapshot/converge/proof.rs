@@ -1,22 +1,24 @@
 //! Looks at a tree again after it was converged: nothing may be left to do.
 //!
 //! What was touched is listed, looked at and, where stat tells of a change, read again; all else
-//! counts as the plan found it a moment before. Where all is new, a file counts as what it was
-//! compared with right after it was written, if its inode and the time of its last change say that
-//! it has stayed so.
+//! counts as the plan found it a moment before. A file that was written counts as what it was
+//! compared with right after, if its inode and the time of its last change say that it has stayed
+//! so. While the cores look, the disk takes what it does not hold yet.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::thread;
 
 use super::plan::differences;
-use super::{ConvergeDone, ConvergePlan, Deletes, DressedKind, Request, Work};
+use super::{ConvergePlan, Deletes, DressedKind, Request, Unsynced, Work};
 use crate::monitor::{Monitor, News};
+use crate::os::crew::beside;
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::live::{After, Listing, Look};
-use crate::snapshot::scan::{Keep, Made, Workers};
+use crate::snapshot::scan::{Keep, Made, Put, Workers};
 use crate::snapshot::{SnapshotError, Trust};
-use crate::tree::TreePath;
+use crate::tree::{Entry, TreePath};
 
 /// What the look showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,17 +31,21 @@ pub enum Proof {
     Differs(String),
 }
 
-/// Looks whether the tree is what was planned and done, and remembers it as what `snapshot` holds if it
-/// is that and nothing else. `also` names directories in which somebody else had work to do.
+/// Syncs what was done, looks whether the tree is what was planned, and remembers it as what
+/// `snapshot` holds if it is that and nothing else. `also` names directories in which somebody else
+/// had work to do.
 pub fn prove(
     repository: &Repository,
     request: &Request<'_>,
-    (plan, done): (&ConvergePlan, &ConvergeDone),
+    (plan, unsynced): (&ConvergePlan, &Unsynced),
     also: &[TreePath],
     snapshot: ObjectId,
     monitor: &dyn Monitor,
 ) -> Result<Proof, SnapshotError> {
     let touched = plan.touched(also);
+    let done = unsynced.done();
+    let entries = plan.put();
+    let put = Put { entries: &entries, files: &done.proved };
     let workers = Workers::new(Keep::Hash(repository), None);
     let look = Look {
         path: request.path,
@@ -47,14 +53,24 @@ pub fn prove(
         memory: request.memory,
         want: None,
         after: match &plan.listing {
-            Some(listing) => After::Touched(listing, &touched),
+            Some(listing) => After::Touched(listing, &touched, put),
             // All is read where all is to be read.
             None if request.memory.trust == Trust::Never => After::Unknown,
             None => After::Made(Made { root: &plan.wanted, files: &done.proved }),
         },
     };
-    let listing = look.list(&workers, monitor)?;
-    let left = differences(repository, request, Some(&done.losses), listing)?;
+    let left = thread::scope(|scope| {
+        let syncing = beside(scope, || unsynced.sync());
+        let left = look
+            .list(&workers, monitor)
+            .and_then(|listing| differences(repository, request, Some(&done.losses), listing));
+        let synced = syncing.map_or_else(
+            || unsynced.sync(),
+            |syncing| syncing.join().expect("a sync does not panic"),
+        );
+        // What the disk refused is not remembered as if it were there.
+        synced.and(left)
+    })?;
     let closed: BTreeSet<&Path> = left.problems.iter().map(|it| &*it.path).collect();
     if let Some(problem) = left.problems.iter().find(|it| !is_closed(&it.path)) {
         return Ok(Proof::Differs(format!("{}: {}", problem.path.display(), problem.what)));
@@ -93,6 +109,12 @@ fn is_closed(path: &Path) -> bool {
 }
 
 impl ConvergePlan {
+    /// What is put where, in the order of the tree.
+    fn put(&self) -> Vec<(&TreePath, &Entry)> {
+        let Work::Differences(work) = &self.work else { return Vec::new() };
+        work.items.iter().map(|item| (&item.path, &item.entry)).collect()
+    }
+
     /// The directories in which something was to be done, with all above them.
     fn touched(&self, also: &[TreePath]) -> BTreeSet<Option<TreePath>> {
         let mut touched = BTreeSet::from([None]);

@@ -11,8 +11,9 @@ use super::*;
 use crate::monitor::Recorder;
 use crate::os::beneath::Dir;
 use crate::os::meta::{self, At, FileKind};
+use crate::repository::Repository;
 use crate::snapshot::tests::{World, age};
-use crate::snapshot::{Annex, Snapshot, Trust};
+use crate::snapshot::{Annex, Snapshot, SnapshotError, Trust};
 use crate::tree::ExclusionRules;
 
 const TOKEN: &str = "0123abcd99";
@@ -79,6 +80,16 @@ fn wanted<'a>(snapshot: &'a Snapshot, world: &'a World, live: &'a Path) -> Reque
 
 static NONE: std::sync::OnceLock<Exclusions> = std::sync::OnceLock::new();
 static MEMORY: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+
+/// Does it, and has the disk hold it.
+fn act(
+    repository: &Repository,
+    plan: &ConvergePlan,
+    token: &str,
+    monitor: &Recorder,
+) -> Result<ConvergeDone, SnapshotError> {
+    super::act(repository, plan, token, monitor)?.sync().cloned()
+}
 
 fn converge(world: &World, request: &Request<'_>) -> (Counts, ConvergeDone) {
     let recorder = Recorder::default();
@@ -645,8 +656,9 @@ fn only_what_was_lost_is_left_out_of_the_proof() {
     let told = crate::monitor::Problem { path: "lost".into(), what: note.to_string() };
     done.losses.add(Some(&TreePath::parse(b"lost").unwrap()), &note, told);
     done.losses = done.losses.settled();
+    let unsynced = Unsynced::of(done, Dir::open_root(&target).unwrap(), target.clone());
     let proof = || {
-        let work = (&plan, &done);
+        let work = (&plan, &unsynced);
         prove(&world.repository, &request, work, &[], snapshot.id, &recorder).unwrap()
     };
     let strip = |name: &str| {

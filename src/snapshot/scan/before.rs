@@ -22,6 +22,15 @@ pub(super) struct Before<'x> {
     pub(super) number: Option<u32>,
 }
 
+impl<'x> Before<'x> {
+    /// What was compared a moment ago, and is as stat says.
+    const fn as_seen(entry: &'x Entry, stat: &Stat) -> Self {
+        let (mtime, ctime, inode, links) = (stat.mtime, stat.ctime, stat.inode, stat.links);
+        let mark = Mark { mtime, ctime, inode, links, is_racy: false };
+        Self { entry, mark, number: None }
+    }
+}
+
 impl Scan<'_, '_> {
     /// What is known of a directory; `before` is its own entry.
     pub(super) fn known(&self, node: &Node, before: Option<&(Entry, Mark)>) -> Option<Recalled> {
@@ -53,22 +62,24 @@ impl Scan<'_, '_> {
 
     /// What `name`, which is no directory, was when it was read, and what stat said of it.
     pub(super) fn read_before<'x>(
-        &self,
+        &'x self,
         node: &'x Node,
         name: &[u8],
         stat: &Stat,
         window: &'x mut Window,
     ) -> Option<Before<'x>> {
-        let before = self.before(node, name, window)?;
-        match self.task.made {
-            None => Some(before),
-            Some(Made { files, .. }) if files.holds(before.entry, stat) => {
-                let (mtime, ctime, inode, links) = (stat.mtime, stat.ctime, stat.inode, stat.links);
-                let mark = Mark { mtime, ctime, inode, links, is_racy: false };
-                Some(Before { mark, number: None, ..before })
-            }
-            Some(_) => None,
+        let before = self.before(node, name, window);
+        if let Some(Made { files, .. }) = self.task.made {
+            let entry = before?.entry;
+            return files.holds(entry, stat).then(|| Before::as_seen(entry, stat));
         }
+        let Some(put) = self.task.put else { return before };
+        if before.is_some_and(|before| before.mark.fits(before.entry, stat)) {
+            return before;
+        }
+        let entry = put.at(&Self::path_of(node, name));
+        let entry = entry.filter(|entry| put.files.holds(entry, stat));
+        entry.map(|entry| Before::as_seen(entry, stat)).or(before)
     }
 
     /// Whether a directory need not be listed: nobody touched what is in it since it was.

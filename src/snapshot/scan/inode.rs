@@ -65,7 +65,9 @@ impl Scan<'_, '_> {
     ) -> Result<Slot, SnapshotError> {
         let taken = match found.unchanged() {
             Some(entry) => {
-                let entry = Entry { link_group: None, ..entry.clone() };
+                // What was put here carries its name in its path.
+                let name = found.name.into();
+                let entry = Entry { name, link_group: None, ..entry.clone() };
                 Ok(Some((entry, *found.stat)))
             }
             None => match found.stat.kind {

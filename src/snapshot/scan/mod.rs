@@ -24,8 +24,8 @@ mod workers;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use rayon::Scope;
 
@@ -69,6 +69,8 @@ pub(super) struct Task<'a> {
     pub(super) touched: Option<&'a BTreeSet<Option<TreePath>>>,
     /// What was made here a moment ago, instead of what is remembered.
     pub(super) made: Option<Made<'a>>,
+    /// What was put here a moment ago, besides `old`.
+    pub(super) put: Option<Put<'a>>,
 }
 
 /// A tree that was made, and which of its files were compared byte by byte since.
@@ -76,6 +78,21 @@ pub(super) struct Task<'a> {
 pub(super) struct Made<'a> {
     pub(super) root: &'a Entry,
     pub(super) files: &'a Proved,
+}
+
+/// Files that were put in place, and which of them were compared byte by byte before.
+#[derive(Clone, Copy)]
+pub(super) struct Put<'a> {
+    /// What was put where, in the order of the tree.
+    pub(super) entries: &'a [(&'a TreePath, &'a Entry)],
+    pub(super) files: &'a Proved,
+}
+
+impl<'a> Put<'a> {
+    fn at(&self, path: &TreePath) -> Option<&'a Entry> {
+        let found = self.entries.binary_search_by_key(&path, |(path, _)| *path).ok()?;
+        Some(self.entries[found].1)
+    }
 }
 
 /// What was found.
@@ -318,7 +335,7 @@ impl<'w> Scan<'_, 'w> {
     }
 
     /// The full path of a name, or the reason that there is none is our bug.
-    fn path_of(dir: &Arc<Node>, name: &[u8]) -> TreePath {
+    fn path_of(dir: &Node, name: &[u8]) -> TreePath {
         TreePath::child(dir.path.as_ref(), name).expect("the kernel lists names only")
     }
 }

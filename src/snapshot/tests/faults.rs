@@ -105,7 +105,7 @@ fn restore(repository: &Repository, root: &Root, to: &Path) -> Result<(), Snapsh
         memory: Memory::default(),
     };
     let plan = converge::plan(repository, &request, &Recorder::default())?;
-    converge::act(repository, &plan, &"0".repeat(64), &Recorder::default()).map(drop)
+    converge::act(repository, &plan, &"0".repeat(64), &Recorder::default())?.sync().map(drop)
 }
 
 /// Lets `work` meet `fault` at its first call, its second and so on, until it meets none.
