@@ -364,6 +364,21 @@ fn an_orphan_is_found_and_ended_by_whoever_recovers() {
     assert_eq!(find_orphans(&token, &[]), []);
 }
 
+/// What ends as soon as it has started its successor may be gone when the table is read to where it
+/// is, and its successor may have a number that was passed already.
+#[test]
+fn a_daemon_that_comes_to_be_by_several_forks_is_found_at_the_first_look() {
+    let script = r#"[ "$1" = 0 ] && exec sleep 600; sh -c "$0" "$0" $(($1 - 1)) & exit 0"#;
+    for round in 0..20 {
+        let token = format!("test-chain-{}-{round}", std::process::id());
+        let mut first = std::process::Command::new("sh");
+        first.args(["-c", script, script, "5"]).env("SNAP_TXN_ID", &token);
+        first.status().expect("sh runs");
+        assert_ne!(find_orphans(&token, &[]), [], "round {round}");
+        kill_orphans(&token, &[], Duration::from_secs(10)).expect("they can be ended");
+    }
+}
+
 #[test]
 fn a_session_is_followed_although_the_environment_was_dropped() {
     let token = format!("test-session-{}", std::process::id());

@@ -56,9 +56,10 @@ pub fn strays_of(running: &Running) -> Vec<ProcessMark> {
             && seen.mark.started_ticks >= child.process.started_ticks
     };
     let mut found = living(|seen| {
-        seen.session == child.session()
-            || adopted(seen)
-            || table::was_given(seen.mark.pid, TXN_VARIABLE, running.token())
+        if seen.session == child.session() || adopted(seen) {
+            return Some(true);
+        }
+        table::was_given(seen.mark.pid, TXN_VARIABLE, running.token())
     });
     found.retain(|mark| *mark != child.process);
     found
@@ -75,7 +76,10 @@ pub fn find_orphans(token: &str, recorded: &[ChildMark]) -> Vec<ProcessMark> {
             seen.mark == child.process
                 || (seen.session == child.session() && still_its_session(child, seen))
         });
-        of_session || table::was_given(seen.mark.pid, TXN_VARIABLE, token)
+        if of_session {
+            return Some(true);
+        }
+        table::was_given(seen.mark.pid, TXN_VARIABLE, token)
     })
 }
 
@@ -87,10 +91,29 @@ fn still_its_session(child: &ChildMark, seen: &Seen) -> bool {
         && leader.is_none_or(|leader| leader.mark == child.process)
 }
 
-fn living(mut wanted: impl FnMut(&Seen) -> bool) -> Vec<ProcessMark> {
+/// So often the table is read where none of those wanted is met, and that may be chance.
+const LOOKS_MAX: u32 = 10;
+
+/// The table is no snapshot: a process that ends after it has started another, whose number was
+/// passed already, hides both. So one look tells that there is none only if meanwhile no process came
+/// on this machine, and all that are there could be seen; else several do.
+fn living(mut wanted: impl FnMut(&Seen) -> Option<bool>) -> Vec<ProcessMark> {
     let own = std::process::id();
-    let seen = table::all().into_iter().filter(|seen| !seen.dead && seen.mark.pid != own);
-    seen.filter(|seen| wanted(seen)).map(|seen| seen.mark).collect()
+    for _ in 0..LOOKS_MAX {
+        let (before, mut all_seen) = (table::started(), true);
+        let mut found = table::all();
+        found.retain(|seen| {
+            let is_living = !seen.dead && seen.mark.pid != own;
+            let is_wanted = if is_living { wanted(seen) } else { Some(false) };
+            all_seen &= is_wanted.is_some();
+            is_wanted == Some(true)
+        });
+        let none_came = before.is_some() && table::started() == before;
+        if !found.is_empty() || none_came && all_seen {
+            return found.into_iter().map(|seen| seen.mark).collect();
+        }
+    }
+    Vec::new()
 }
 
 /// Ends every process of a transaction, again and again until none is found.

@@ -23,6 +23,12 @@ pub(super) fn all() -> Vec<Seen> {
     entries.flatten().filter_map(|entry| one(pid(&entry.file_name())?)).collect()
 }
 
+/// How many processes were started on this machine until now.
+pub(super) fn started() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("processes "))?.parse().ok()
+}
+
 pub(super) fn one(pid: u32) -> Option<Seen> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in parentheses, and may hold spaces and parentheses.
@@ -37,13 +43,18 @@ pub(super) fn one(pid: u32) -> Option<Seen> {
     })
 }
 
-/// Whether the process was started with `variable=value`.
-pub(super) fn was_given(pid: u32, variable: &str, value: &str) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
-    environment.split(|byte| *byte == 0).any(|entry| {
+/// Whether the process was started with `variable=value`; `None` if that is not to be seen: it may
+/// become its program right now.
+pub(super) fn was_given(pid: u32, variable: &str, value: &str) -> Option<bool> {
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return Some(false) };
+    // Threads of the kernel have no program and no environment.
+    if environment.is_empty() && fs::read_link(format!("/proc/{pid}/exe")).is_ok() {
+        return None;
+    }
+    Some(environment.split(|byte| *byte == 0).any(|entry| {
         let rest = entry.strip_prefix(variable.as_bytes());
         rest.and_then(|rest| rest.strip_prefix(b"=")) == Some(value.as_bytes())
-    })
+    }))
 }
 
 /// Whether the process stands still in reading from the terminal `name`.
