@@ -192,6 +192,17 @@ pub enum DatabaseError {
         /// Who seems to hold it, as far as the account may see.
         blocker: Option<String>,
     },
+    /// The server died while it made or dropped the table, and does not remove what it left.
+    #[error(
+        "a file of no table is in the way of {table}: the server left it when it died, in {dir}, and \
+         makes no table of that name until it is moved away"
+    )]
+    FileInTheWay {
+        /// Which table cannot be made.
+        table: String,
+        /// The directory of the server's files of this schema.
+        dir: String,
+    },
     /// The definitions changed while the rows were read, each time that it was tried.
     #[error("{what} changed during the dump, {tries} times")]
     ChangedMeanwhile {

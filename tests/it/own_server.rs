@@ -59,6 +59,21 @@ impl OwnServer {
         until("the server of this test answers", || server.answers());
     }
 
+    /// What a death of the server in the middle of a definition may leave.
+    pub(crate) fn file_of_no_table(&self) -> Option<PathBuf> {
+        let schemas =
+            std::fs::read_dir(self.data()).expect("ours").map(|entry| entry.expect("ours").path());
+        let ours =
+            schemas.filter(|dir| dir.is_dir() && !dir.ends_with("mysql") && !dir.ends_with("sys"));
+        let files = ours
+            .flat_map(|dir| std::fs::read_dir(dir).expect("ours"))
+            .map(|file| file.expect("ours").path());
+        let is_lonely = |file: &PathBuf| {
+            file.extension().is_some_and(|ext| ext == "ibd") && !file.with_extension("frm").exists()
+        };
+        files.into_iter().find(is_lonely)
+    }
+
     /// Kills it, as a power cut would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::blocker::explain;
 use super::definition::{Moved, move_trigger, move_view};
-use super::session::{Session, code_in};
+use super::session::{Session, code_in, text};
 use super::text::{literal, name, push_hex, qualified};
 use crate::database::state::{Trigger, View};
 use crate::database::{DatabaseError, ObjectKind};
@@ -22,8 +22,8 @@ pub(super) const DEADLOCK: u16 = 1213;
 const TRIES: u32 = 10;
 
 /// "Can't create table … (errno: 184)". InnoDB removes the file of a table whose drop a crash cut
-/// short only in the background, after the server has started again (row purge). Until then there
-/// can be no table of that name.
+/// short only in the background, after the server has started again (row purge), if at all. Until
+/// then there can be no table of that name.
 const CANNOT_CREATE: u16 = 1005;
 const FILE_IS_THERE: &str = "errno: 184";
 /// So often, and so far apart, it is tried again.
@@ -113,7 +113,21 @@ impl Definer<'_> {
     pub(super) fn create_table(&mut self, table: &str, text: &[u8]) -> Result<(), DatabaseError> {
         let what = "a table's definition";
         let text = std::str::from_utf8(text).map_err(|_| DatabaseError::DamagedState { what })?;
-        self.run("create", ObjectKind::Table, table, text)
+        match self.run("create", ObjectKind::Table, table, text) {
+            Err(why) if is_unpurged(&why) => Err(self.file_in_the_way(table, why)),
+            done => done,
+        }
+    }
+
+    /// Not every such file is removed in the end: a server that died while it made the table knows
+    /// nothing of it (seen with MariaDB 10.11.19), and no statement takes it away.
+    fn file_in_the_way(&mut self, table: &str, why: DatabaseError) -> DatabaseError {
+        let Ok(Some(row)) = self.session.row("ask for its directory", "SELECT @@datadir") else {
+            return why;
+        };
+        let data = row.into_iter().next().map(text).unwrap_or_default();
+        let dir = format!("{}/{}", data.trim_end_matches('/'), self.schema);
+        DatabaseError::FileInTheWay { table: table.to_owned(), dir }
     }
 
     /// Creates views until none is left: each is created once those it stands on are there.

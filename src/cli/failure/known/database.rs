@@ -22,7 +22,10 @@ impl Known for DatabaseError {
                 Code::E0710
             }
             Self::Mismatch { .. } | Self::LoadWarning { .. } => Code::E0705,
-            Self::Statement { .. } | Self::Sqlite { .. } | Self::Stopped => Code::E0706,
+            Self::Statement { .. }
+            | Self::FileInTheWay { .. }
+            | Self::Sqlite { .. }
+            | Self::Stopped => Code::E0706,
             Self::OtherKind { .. } => Code::E0707,
             Self::LockTimeout { .. } | Self::Held { .. } => Code::E0708,
             Self::ChangedMeanwhile { .. } => Code::E0405,
