@@ -5,7 +5,7 @@ use std::io;
 
 use rayon::prelude::*;
 
-use super::aside::{Aside, Spot, remove_if_any};
+use super::aside::{Aside, remove_if_any};
 use super::{ConvergeDone, ConvergePlan, Differences, Goner, Item, Losses, Unsynced, Work, fresh};
 use crate::monitor::{Monitor, Problem};
 use crate::os::beneath::Dir;
@@ -16,7 +16,7 @@ use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
 use crate::snapshot::written::{Proved, Written};
 use crate::tree::place::Loss;
-use crate::tree::{Entry, Kind, TreeError, TreePath};
+use crate::tree::{Entry, TreeError, TreePath};
 
 /// Makes the live tree what `plan` wants. `token` marks what lies about meanwhile: its first eight
 /// digits are in every such name.
@@ -135,8 +135,11 @@ impl Act<'_> {
                 let mut items = items.iter().zip(spots);
                 items.try_for_each(|(item, spot)| {
                     let Some(spot) = *spot else { return Ok(()) };
+                    let compared = self.compared_aside(&aside, item, spot)?;
                     self.put_in_place(&mut place, &aside, item, spot)?;
-                    self.note_written(&mut place, item, &written)
+                    compared.map_or(Ok(()), |inode| {
+                        self.note_written(&mut place, item, inode, &written)
+                    })
                 })
             })
         })?;
@@ -197,75 +200,13 @@ impl Act<'_> {
         Ok(())
     }
 
-    fn put_in_place(
+    /// The thing under the name must still be the one that was compared.
+    pub(super) fn expect_inode(
         &self,
-        place: &mut Lane<'_>,
-        aside: &Aside,
-        item: &Item,
-        spot: Spot,
-    ) -> Result<(), SnapshotError> {
-        let dir = place.dir(item.path.parent().as_ref())?;
-        let (from, name, new_name) = (aside.dir(spot), spot.name(), item.path.name());
-        let Some(replaced) = item.replaces else {
-            let renamed = from.rename_to_free(&name, dir, new_name);
-            renamed.map_err(self.at("put in place", Some(&item.path)))?;
-            reach(CrashPoint::ConvergeRenamed);
-            return Ok(());
-        };
-        let now = self.expect_inode(dir, item, replaced.inode)?;
-        unlock(dir, new_name, &now);
-        if replaced.is_directory {
-            self.displace_directory(aside, dir, item)?;
-        }
-        let renamed = from.rename_over(&name, dir, new_name);
-        renamed.map_err(self.at("put in place", Some(&item.path)))?;
-        reach(CrashPoint::ConvergeRenamed);
-        Ok(())
-    }
-
-    /// Notes a file that was compared where nobody else could reach it, and has its name now. Who
-    /// changes it from here on changes one of its times too.
-    fn note_written(
-        &self,
-        place: &mut Lane<'_>,
-        item: &Item,
-        written: &Written,
-    ) -> Result<(), SnapshotError> {
-        let Kind::File { .. } = item.entry.kind else { return Ok(()) };
-        let is_alone = item.link_to.is_none() && item.entry.link_group.is_none();
-        let is_whole = || {
-            let losses = self.losses.lock().expect("no holder of this lock panics");
-            losses.counts.count() == 0
-        };
-        // Where its holes are is to be seen by reading it.
-        let has_holes = || self.plan.annex.data_ranges.contains_key(&Some(item.path.clone()));
-        if is_alone && !has_holes() && is_whole() {
-            let dir = place.dir(item.path.parent().as_ref())?;
-            let stat = dir.stat(item.path.name()).map_err(self.at("look at", Some(&item.path)))?;
-            written.note(&item.entry, &stat);
-        }
-        Ok(())
-    }
-
-    fn displace_directory(
-        &self,
-        aside: &Aside,
         dir: &Dir,
         item: &Item,
-    ) -> Result<(), SnapshotError> {
-        let moved = aside.displace(dir, item.path.name());
-        let moved = match moved {
-            // A directory of an overlay's lower layer cannot be moved; what is in it may go.
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                remove_if_any(dir, item.path.name())
-            }
-            other => other,
-        };
-        moved.map_err(self.at("move aside", Some(&item.path)))
-    }
-
-    /// The thing under the name must still be the one that was compared.
-    fn expect_inode(&self, dir: &Dir, item: &Item, inode: Inode) -> Result<Stat, SnapshotError> {
+        inode: Inode,
+    ) -> Result<Stat, SnapshotError> {
         let now = dir.stat(item.path.name()).map_err(self.at("look at", Some(&item.path)))?;
         if now.inode == inode {
             return Ok(now);
@@ -295,7 +236,7 @@ impl Act<'_> {
 
 /// Takes away what would keep a name from being replaced or removed. If it cannot be done, what
 /// follows fails and says so.
-fn unlock(dir: &Dir, name: &[u8], now: &Stat) {
+pub(super) fn unlock(dir: &Dir, name: &[u8], now: &Stat) {
     if !now.flags.any() {
         return;
     }

@@ -21,6 +21,7 @@ mod fresh;
 mod groups;
 mod losses;
 mod metadata;
+mod placing;
 mod plan;
 mod prepare;
 mod proof;

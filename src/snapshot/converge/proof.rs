@@ -17,6 +17,7 @@ use crate::os::crew::beside;
 use crate::repository::{ObjectId, Repository};
 use crate::snapshot::live::{After, Listing, Look};
 use crate::snapshot::scan::{Keep, Made, Put, Workers};
+use crate::snapshot::written::Proved;
 use crate::snapshot::{SnapshotError, Trust};
 use crate::tree::{Entry, TreePath};
 
@@ -45,7 +46,10 @@ pub fn prove(
     let touched = plan.touched(also);
     let done = unsynced.done();
     let entries = plan.put();
-    let put = Put { entries: &entries, files: &done.proved };
+    // All is read where all is to be read.
+    let (nothing, reads_all) = (Proved::default(), request.memory.trust == Trust::Never);
+    let files = if reads_all { &nothing } else { &done.proved };
+    let put = Put { entries: &entries, files };
     let workers = Workers::new(Keep::Hash(repository), None);
     let look = Look {
         path: request.path,
@@ -54,9 +58,8 @@ pub fn prove(
         want: None,
         after: match &plan.listing {
             Some(listing) => After::Touched(listing, &touched, put),
-            // All is read where all is to be read.
-            None if request.memory.trust == Trust::Never => After::Unknown,
-            None => After::Made(Made { root: &plan.wanted, files: &done.proved }),
+            None if reads_all => After::Unknown,
+            None => After::Made(Made { root: &plan.wanted, files }),
         },
     };
     let left = thread::scope(|scope| {
