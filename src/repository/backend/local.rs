@@ -306,8 +306,9 @@ impl Backend for Local {
 
     fn remove(&self, kind: ObjectKind, name: &str) -> Result<bool, RepositoryError> {
         let path = self.path(kind, name);
-        self.opened.forget(name);
         let removed = file::remove(&path).map_err(RepositoryError::io("remove", &path))?;
+        // Its room is free once nobody has it open, and nobody can open it from here on.
+        self.opened.forget(name);
         remember(&self.names, &path);
         Ok(removed)
     }

@@ -62,10 +62,23 @@ impl Allowance {
         left.is_some()
     }
 
-    fn give_back(&mut self, table: &Table) {
-        let (bytes, filter) = table.memory_bytes();
-        self.tables += bytes;
-        self.filters += filter;
+    /// Lets `make` have what `tables` take besides; they keep it if nothing comes of that.
+    fn in_place_of(
+        &mut self,
+        tables: &[&Table],
+        make: impl FnOnce(&mut Self) -> io::Result<Option<Kept>>,
+    ) -> io::Result<Option<Kept>> {
+        let before = *self;
+        for table in tables {
+            let (bytes, filter) = table.memory_bytes();
+            self.tables += bytes;
+            self.filters += filter;
+        }
+        let made = make(self);
+        if !matches!(made, Ok(Some(_))) {
+            *self = before;
+        }
+        made
     }
 }
 
@@ -138,21 +151,13 @@ impl Cache {
 
     /// Keeps several as one, and removes their files.
     pub(super) fn merge(&self, many: &[Kept], left: &mut Allowance) -> io::Result<Option<Kept>> {
-        let tables: Vec<&Table> = many.iter().map(|kept| &*kept.table).collect();
-        let covers = many.iter().flat_map(|kept| kept.covers.iter().copied()).collect();
-        let before = *left;
-        for table in &tables {
-            left.give_back(table);
-        }
-        let merged = self.keep(&tables, &covers, left);
-        if !matches!(merged, Ok(Some(_))) {
-            *left = before;
-            return merged;
-        }
+        let (tables, covers) = contents(many);
+        let merged = left.in_place_of(&tables, |left| self.keep(&tables, &covers, left))?;
+        let Some(merged) = merged else { return Ok(None) };
         for path in many.iter().filter_map(|kept| kept.path.as_ref()) {
             file::remove(path)?;
         }
-        merged
+        Ok(Some(merged))
     }
 
     /// Reads one file; `None` if it is not one of ours, or torn.
@@ -192,18 +197,16 @@ impl Scratch {
 
     /// Keeps several as one.
     pub(super) fn merge(&self, many: &[Kept], left: &mut Allowance) -> Option<Kept> {
-        let tables: Vec<&Table> = many.iter().map(|kept| &*kept.table).collect();
-        let covers = many.iter().flat_map(|kept| kept.covers.iter().copied()).collect();
-        let before = *left;
-        for table in &tables {
-            left.give_back(table);
-        }
-        let merged = self.keep(&tables, &covers, left);
-        if merged.is_none() {
-            *left = before;
-        }
-        merged
+        let (tables, covers) = contents(many);
+        let merged = left.in_place_of(&tables, |left| Ok(self.keep(&tables, &covers, left)));
+        merged.ok().flatten()
     }
+}
+
+/// The tables of all, and what they cover together.
+fn contents(many: &[Kept]) -> (Vec<&Table>, BTreeSet<ObjectId>) {
+    let tables = many.iter().map(|kept| &*kept.table).collect();
+    (tables, many.iter().flat_map(|kept| kept.covers.iter().copied()).collect())
 }
 
 /// Writes `tables` as one that covers `covers` into `out`, which is empty.

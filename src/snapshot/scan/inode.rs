@@ -66,8 +66,9 @@ impl Scan<'_, '_> {
         let taken = match found.unchanged() {
             Some(entry) => {
                 // What was put here carries its name in its path.
-                let name = found.name.into();
-                let entry = Entry { name, link_group: None, ..entry.clone() };
+                let (name, meta, kind) =
+                    (found.name.into(), entry.meta.clone(), entry.kind.clone());
+                let entry = Entry { name, meta, kind, link_group: None };
                 Ok(Some((entry, *found.stat)))
             }
             None => match found.stat.kind {

@@ -63,13 +63,13 @@ pub(super) struct Task<'a> {
     pub(super) new: &'a StatCacheWriter,
     /// Entries that are no directories are wanted only if this says so. `None`: all.
     pub(super) want: Option<&'a (dyn Fn(&TreePath) -> bool + Sync)>,
-    /// The directories that may differ from what is remembered, with all above them. The inside of any other
-    /// counts as it is there, if stat says the same of the directory itself. `None`: all are
-    /// looked at.
+    /// The directories that may differ from what is remembered, with all above them. The inside of
+    /// any other counts as it is there, if stat says the same of the directory itself. `None`: all
+    /// are looked at.
     pub(super) touched: Option<&'a BTreeSet<Option<TreePath>>>,
     /// What was made here a moment ago, instead of what is remembered.
     pub(super) made: Option<Made<'a>>,
-    /// What was put here a moment ago, besides `old`.
+    /// What was put here a moment ago, besides what is remembered.
     pub(super) put: Option<Put<'a>>,
 }
 
