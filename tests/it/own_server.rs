@@ -59,19 +59,31 @@ impl OwnServer {
         until("the server of this test answers", || server.answers());
     }
 
+    /// The file of a table of the one schema that has it.
+    pub(crate) fn file_of(&self, table: &str) -> PathBuf {
+        let name = std::ffi::OsString::from(format!("{table}.ibd"));
+        let mut files = self.files().into_iter();
+        files.find(|file| file.file_name() == Some(&name)).expect("the table is there")
+    }
+
     /// What a death of the server in the middle of a definition may leave.
     pub(crate) fn file_of_no_table(&self) -> Option<PathBuf> {
-        let schemas =
-            std::fs::read_dir(self.data()).expect("ours").map(|entry| entry.expect("ours").path());
-        let ours =
-            schemas.filter(|dir| dir.is_dir() && !dir.ends_with("mysql") && !dir.ends_with("sys"));
-        let files = ours
-            .flat_map(|dir| std::fs::read_dir(dir).expect("ours"))
-            .map(|file| file.expect("ours").path());
-        let is_lonely = |file: &PathBuf| {
-            file.extension().is_some_and(|ext| ext == "ibd") && !file.with_extension("frm").exists()
+        let mut files = self.files().into_iter();
+        files.find(|file| !file.with_extension("frm").exists())
+    }
+
+    /// The files of all tables that are not the server's own.
+    fn files(&self) -> Vec<PathBuf> {
+        let inside = |dir: PathBuf| {
+            let entries = std::fs::read_dir(dir).expect("ours");
+            entries.map(|entry| entry.expect("ours").path())
         };
-        files.into_iter().find(is_lonely)
+        let is_own = |dir: &PathBuf| dir.ends_with("mysql") || dir.ends_with("sys");
+        let schemas = inside(self.data()).filter(|dir| dir.is_dir() && !is_own(dir));
+        schemas
+            .flat_map(inside)
+            .filter(|file| file.extension().is_some_and(|ext| ext == "ibd"))
+            .collect()
     }
 
     /// Kills it, as a power cut would.

@@ -2,10 +2,11 @@
 //! own. What the server forgets is the server's; what `snap` does about it is looked at here.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::own_server::OwnServer;
 use crate::passbolt_upgrade::{misbehaving, unchanged, upgrade};
-use crate::run::{Running, args, until};
+use crate::run::{Run, Running, args, until};
 use crate::site::Passbolt;
 use crate::stage::read;
 use crate::undo_fails::POINTS;
@@ -66,6 +67,32 @@ fn a_server_that_stays_away_leaves_the_transaction_stuck_until_it_is_back() {
     unchanged(&site, &before, "recovered");
 }
 
+/// A server that dies while it makes a table may leave its file for good, which is in the way of it.
+fn is_told_of(run: Run, file: &Path) {
+    let said = run.exits(21).to_string();
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("a file of no table is in the way of"), "{said}");
+    assert!(said.contains(&*file.parent().unwrap().to_string_lossy()), "{said}");
+}
+
+#[test]
+#[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
+fn a_file_that_a_dead_server_left_is_told_of_and_once_it_is_moved_away_the_way_back_goes_on() {
+    let (world, server, site) = on_its_own_server();
+    let before = site.fingerprint();
+    world
+        .snap_dying_at("after-undo-started", upgrade(misbehaving(&world, "empties-logs")))
+        .killed();
+    // As if it had died in the middle of making the table again.
+    let file = server.file_of("controller_logs");
+    site.schema.ask("DROP TABLE controller_logs");
+    std::fs::write(&file, "").unwrap();
+    is_told_of(world.snap(args!["recover"]), &file);
+    std::fs::rename(&file, world.path("moved-away")).unwrap();
+    world.snap(args!["recover"]).ok();
+    unchanged(&site, &before, "the file was moved away");
+}
+
 /// Kills the server each time `recover` meets one more of these points, and starts it again.
 #[test]
 #[ignore = "needs MariaDB and PHP; bash tests/all.sh runs it"]
@@ -93,13 +120,8 @@ fn a_server_killed_while_it_is_put_back_is_waited_for_and_the_part_is_done_again
         *hit.entry((point, in_time)).or_insert(0) += 1;
         server.start_again();
         let run = running.end();
-        let file = (run.code() != 0).then(|| server.file_of_no_table()).flatten();
-        if let Some(file) = file {
-            // A server that dies while it makes a table may leave its file for good.
-            let said = run.exits(21).to_string();
-            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(said.contains("a file of no table is in the way of"), "{said}");
-            assert!(said.contains(&*file.parent().unwrap().to_string_lossy()), "{said}");
+        if let Some(file) = (run.code() != 0).then(|| server.file_of_no_table()).flatten() {
+            is_told_of(run, &file);
             std::fs::remove_file(file).unwrap();
             world.snap(args!["recover"]).ok();
             left += 1;

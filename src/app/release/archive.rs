@@ -95,7 +95,12 @@ fn misread(path: &Path, error: io::Error) -> AppError {
     }
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
-            malformed(path, error.to_string())
+            let what = error.to_string();
+            // Of bytes that are no header, `tar` quotes what it found.
+            let quotes =
+                what.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER);
+            let what = if quotes { "it is no tar archive, or it is damaged".into() } else { what };
+            malformed(path, what)
         }
         _ => ReleaseError::Unreadable { path: path.to_owned(), source: error }.into(),
     }
