@@ -213,6 +213,8 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let mut plain = golden_bytes(bytes);
+            // Without a magic that is known, a head that is no noise.
+            plain[..2_000].fill(b' ');
             plain[..magic.len()].copy_from_slice(magic);
             let cutting = Config::new(&RepositoryId::from_bytes([0; 32]), 0).cutting;
             let of_old = Cutting { chunker: FASTCDC_2020, ..cutting };

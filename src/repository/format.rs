@@ -45,8 +45,8 @@ pub(super) struct Feature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(super) struct Cutting {
-    /// 1: FastCDC v2020 as in the crate `fastcdc` 5.0.0, normalisation level 1. 2: the same, but media
-    /// and archives at fixed places.
+    /// 1: FastCDC v2020 as in the crate `fastcdc` 5.0.0, normalisation level 1. 2: the same, but media,
+    /// archives and ciphertext at fixed places.
     #[n(0)]
     pub(super) chunker: u16,
     /// A file up to this long is one chunk.
@@ -105,7 +105,7 @@ pub(super) const PACK_FRAMES_MAX: usize = 1 << 20;
 const KIB: u32 = 1024;
 /// FastCDC v2020 for all.
 pub(super) const FASTCDC_2020: u16 = 1;
-/// The same but for media and archives, which are cut at fixed places.
+/// The same but for media, archives and ciphertext, which are cut at fixed places.
 pub(super) const FASTCDC_2020_AND_MEDIA: u16 = 2;
 const CHUNKERS: [u16; 2] = [FASTCDC_2020, FASTCDC_2020_AND_MEDIA];
 /// Names of features this version knows, by class.
