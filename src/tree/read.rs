@@ -165,6 +165,11 @@ impl<'a> Entries<'a> {
         Self { repository, open: Vec::new(), next }
     }
 
+    /// The entries inside the directory at `path`, which is stored as `object`.
+    pub fn inside(repository: &'a Repository, path: TreePath, object: ChunkId) -> Self {
+        Self { repository, open: Vec::new(), next: Some((Some(path), object)) }
+    }
+
     /// Does not enter the directory that was handed out last.
     pub fn skip_inside(&mut self) {
         self.next = None;

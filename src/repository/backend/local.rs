@@ -132,11 +132,12 @@ impl Local {
         self.directory(kind, name).join(name)
     }
 
-    fn open_object(&self, path: &Path, name: &str, stays_open: bool) -> io::Result<Arc<File>> {
+    fn open_object(&self, kind: ObjectKind, name: &str, stays_open: bool) -> io::Result<Arc<File>> {
         if stays_open && let Some(opened) = self.opened.get(name) {
             return Ok(opened);
         }
-        let opened = match File::open(path) {
+        let path = self.path(kind, name);
+        let opened = match File::open(&path) {
             // What is open for later can wait.
             Err(error) if limits::are_reached(&error) && self.opened.close_all() => {
                 File::open(path)
@@ -243,21 +244,20 @@ impl Backend for Local {
         freshness: Freshness,
         into: &mut Vec<u8>,
     ) -> Result<(), RepositoryError> {
-        let path = self.path(kind, name);
+        let failed = |error| RepositoryError::io("read", self.path(kind, name))(error);
         let damaged = |what: &str| RepositoryError::Damaged {
             object: kind.named(name),
             what: what.to_owned(),
         };
         let is_part_of_pack = kind == ObjectKind::Pack && matches!(range, Range::Part { .. });
         let stays_open = is_part_of_pack && freshness == Freshness::Cached;
-        let opened = match self.open_object(&path, name, stays_open) {
+        let opened = match self.open_object(kind, name, stays_open) {
             Ok(opened) => opened,
             Err(error) if is_absence(&error) => return Err(damaged("it is not there")),
-            Err(error) => return Err(RepositoryError::io("read", path)(error)),
+            Err(error) => return Err(failed(error)),
         };
-        let length = || -> Result<u64, RepositoryError> {
-            Ok(opened.metadata().map_err(RepositoryError::io("read", &path))?.len())
-        };
+        let length =
+            || -> Result<u64, RepositoryError> { Ok(opened.metadata().map_err(failed)?.len()) };
         let (offset, bytes) = match range {
             Range::Part { offset, bytes } => (offset, bytes as u64),
             Range::All => (0, length()?),
@@ -269,15 +269,14 @@ impl Backend for Local {
         };
         let bytes = usize::try_from(bytes).map_err(|_| damaged("it is too long"))?;
         if freshness == Freshness::Medium {
-            file::drop_cached_pages(&opened, offset, bytes as u64)
-                .map_err(RepositoryError::io("read", &path))?;
+            file::drop_cached_pages(&opened, offset, bytes as u64).map_err(failed)?;
         }
         into.resize(bytes, 0);
         match opened.read_exact_at(into, offset) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(damaged("it is too short"))
             }
-            done => done.map_err(RepositoryError::io("read", path)),
+            done => done.map_err(failed),
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::os::limits;
 
 /// So many at most, and a part of what the process may have open.
-const KEPT_MAX: u64 = 128;
-const PART_OF_LIMIT: u64 = 8;
+const KEPT_MAX: u64 = 256;
+const PART_OF_LIMIT: u64 = 4;
 
 /// The open packs, by name.
 pub(super) struct Opened {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::census::{is_wanted, tally};
 use super::groups::{Groups, Member, Standing};
-use super::plan::{is_wanted, tally};
 use super::relate::{
     directory_meta, is_directory, is_included, is_same_thing, is_untouched, time_after,
 };

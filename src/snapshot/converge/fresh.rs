@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::act::{Act, Lane};
-use super::content::{COMPARE_BYTES, Filling, Groups};
+use super::content::{COMPARE_BYTES, Filling, Group, Groups, Room};
 use super::early::{self, Early};
 use super::prepare::Comparing;
 use super::relate::{directory_meta, is_directory, is_included, leads_to_included};
@@ -201,31 +201,43 @@ impl Fresh<'_> {
         let numbered = batch.iter().enumerate().map(|(index, (_, entry))| (index, entry));
         let groups = Groups::new(act.repository, bases, numbered)?;
         let own = || (vec![0; COMPARE_BYTES], Lane::new(act));
-        groups.all().into_par_iter().try_for_each_init(own, |(room, lane), group| {
-            let place = group.first().and_then(|(place, _)| place.as_ref());
-            let frame = place.and_then(|place| act.repository.frame(place).ok());
-            // In the order of the tree, for the next is mostly in the same directory.
-            let mut group: Vec<_> = group.iter().collect();
-            group.sort_by_key(|(_, index)| *index);
-            let mut bytes = 0;
-            for (place, index) in group {
-                let (path, entry) = &batch[*index];
-                let frame = frame.as_deref().zip(place.as_ref());
-                let filling = Filling { repository: act.repository, annex: &act.plan.annex, frame };
-                let parent = path.parent();
-                let (dir, name) = (lane.dir(parent.as_ref())?, path.name());
-                if let Kind::File { size, .. } = entry.kind {
-                    let written = self.written_in(parent.as_ref());
-                    let comparing = written.map(|written| Comparing { written, room });
-                    act.create_file(dir, name, path, entry, &filling, comparing)?;
-                    bytes += size;
-                } else {
-                    act.create(dir, name, path, entry, &filling)?;
-                }
-            }
-            self.early.wrote(bytes);
-            Ok(())
+        let groups = groups.families().into_par_iter().flat_map_iter(|family| family);
+        groups.try_for_each_init(own, |(room, lane), group| {
+            self.write_group(batch, group, lane, room)
         })
+    }
+
+    fn write_group(
+        &self,
+        batch: &[(TreePath, Entry)],
+        group: &Group,
+        lane: &mut Lane<'_>,
+        room: &mut Room,
+    ) -> Result<(), SnapshotError> {
+        let act = self.act;
+        let place = group.first().and_then(|(place, _)| place.as_ref());
+        let frame = place.and_then(|place| act.repository.frame(place).ok());
+        // In the order of the tree, for the next is mostly in the same directory.
+        let mut group: Vec<_> = group.iter().collect();
+        group.sort_by_key(|(_, index)| *index);
+        let mut bytes = 0;
+        for (place, index) in group {
+            let (path, entry) = &batch[*index];
+            let frame = frame.as_deref().zip(place.as_ref());
+            let filling = Filling { repository: act.repository, annex: &act.plan.annex, frame };
+            let parent = path.parent();
+            let (dir, name) = (lane.dir(parent.as_ref())?, path.name());
+            if let Kind::File { size, .. } = entry.kind {
+                let written = self.written_in(parent.as_ref());
+                let comparing = written.map(|written| Comparing { written, room });
+                act.create_file(dir, name, path, entry, &filling, comparing)?;
+                bytes += size;
+            } else {
+                act.create(dir, name, path, entry, &filling)?;
+            }
+        }
+        self.early.wrote(bytes);
+        Ok(())
     }
 
     /// Where a file is noted as compared. Somebody else could change it within the tick of the clock

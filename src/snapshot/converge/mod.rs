@@ -14,6 +14,7 @@
 
 mod act;
 mod aside;
+mod census;
 mod compare;
 mod content;
 mod early;
@@ -105,6 +106,22 @@ pub struct Counts {
     pub make: u64,
     /// Entries deleted.
     pub delete: u64,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            keep: self.keep + more.keep,
+            metadata: self.metadata + more.metadata,
+            write: self.write + more.write,
+            write_bytes: self.write_bytes + more.write_bytes,
+            link: self.link + more.link,
+            make: self.make + more.make,
+            delete: self.delete + more.delete,
+        }
+    }
 }
 
 impl Counts {

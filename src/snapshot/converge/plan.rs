@@ -1,18 +1,15 @@
 //! Decides what a converge will do: everything where nothing is, else only what differs.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::compare::Planner;
-use super::relate::{bytes_of, is_directory, is_included, leads_to_included};
-use super::{ConvergePlan, Counts, Losses, Request, Work};
+use super::{ConvergePlan, Counts, Losses, Request, Work, census};
 use crate::monitor::Monitor;
 use crate::repository::Repository;
 use crate::snapshot::SnapshotError;
 use crate::snapshot::live::{After, Listing, Look};
 use crate::snapshot::scan::{Keep, Workers};
-use crate::tree::read::Entries;
-use crate::tree::{Entry, Kind, Treatment, TreeError, TreePath};
+use crate::tree::{Kind, TreeError, TreePath};
 
 /// Decides what must happen to make the live tree the wanted one.
 pub fn plan(
@@ -76,20 +73,9 @@ fn fresh(
     if is_tree {
         counts.make += u64::from(!exists);
         counts.metadata += u64::from(exists);
-        let mut entries = Entries::below(repository, &request.wanted.entry);
-        let mut groups = BTreeSet::new();
-        while let Some(entry) = entries.next() {
-            let (path, entry) = entry?;
-            if !is_wanted(request, &path, &entry) {
-                entries.skip_inside();
-                continue;
-            }
-            let is_further =
-                entry.link_group.as_ref().is_some_and(|label| !groups.insert(label.clone()));
-            tally(&mut counts, &entry, is_further);
-        }
+        counts = counts + census::count(repository, request)?;
     } else {
-        tally(&mut counts, &request.wanted.entry, false);
+        census::tally(&mut counts, &request.wanted.entry, false);
     }
     Ok(ConvergePlan {
         base: request.path.to_owned(),
@@ -105,26 +91,4 @@ fn fresh(
             exclusions: request.exclusions.clone(),
         },
     })
-}
-
-/// Whether a wanted entry is made at all.
-pub(super) fn is_wanted(request: &Request<'_>, path: &TreePath, entry: &Entry) -> bool {
-    let is_meant = is_included(request.include, path)
-        || is_directory(&entry.kind) && leads_to_included(request.include, path);
-    let is_dir = is_directory(&entry.kind);
-    is_meant
-        && !matches!(entry.kind, Kind::Database { .. })
-        && request.exclusions.treat(path, is_dir) != Treatment::LeftOut
-}
-
-pub(super) fn tally(counts: &mut Counts, entry: &Entry, is_further_name: bool) {
-    match entry.kind {
-        Kind::Database { .. } => {}
-        _ if is_further_name => counts.link += 1,
-        Kind::File { .. } => {
-            counts.write += 1;
-            counts.write_bytes += bytes_of(entry);
-        }
-        _ => counts.make += 1,
-    }
 }

@@ -65,7 +65,7 @@ impl Act<'_> {
         let own = own.map(|(index, item)| (index, &item.entry));
         let groups = Groups::new(self.repository, &mut BaseFrames::default(), own)?;
         let spots = Mutex::new(vec![None; work.items.len()]);
-        groups.all().into_par_iter().try_for_each(|group| {
+        groups.families().into_par_iter().flat_map_iter(|family| family).try_for_each(|group| {
             let place = group.first().and_then(|(place, _)| place.as_ref());
             // If the frame cannot be had, each file says so, or finds another copy.
             let frame = place.and_then(|place| self.repository.frame(place).ok());
