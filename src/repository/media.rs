@@ -131,7 +131,9 @@ mod tests {
         archive[..10].copy_from_slice(b"a/name.jpg");
         assert_eq!(kind_of(&archive), Kind::Ordinary, "as a tar archive begins");
         let mut waves = noise;
-        waves.iter_mut().for_each(|byte| *byte %= 250);
+        for byte in &mut waves {
+            *byte %= 250;
+        }
         assert_eq!(kind_of(&waves), Kind::Ordinary, "six values never come");
     }
 
