@@ -19,6 +19,7 @@ mod hashing;
 mod id;
 mod index;
 mod key;
+mod lately;
 mod lease;
 mod media;
 mod object;

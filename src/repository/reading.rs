@@ -1,8 +1,7 @@
 //! Reading chunks: frames opened, decoded, hashed, and kept for a while.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::backend::{Freshness, Range};
 use super::delta::Head;
@@ -10,8 +9,9 @@ use super::error::RepositoryError;
 use super::frame::{Coding, FRAME_HEADER_BYTES, FrameHeader, Payload};
 use super::id::{ChunkId, ObjectId};
 use super::index::{Index, PackRef, Place};
+use super::lately::Lately;
 use super::object::ObjectKind;
-use super::pack;
+use super::pack::{self, PackClass};
 use super::repository::{Inner, Repository};
 use super::seal::Turn;
 
@@ -23,21 +23,19 @@ pub struct Frame {
     payload: Payload,
 }
 
-/// Frames decoded lately, up to a number of bytes.
-#[derive(Default)]
+/// Frames decoded lately. The classes do not drive each other out: while files are written, the
+/// directories to come are read.
 pub(super) struct FrameCache {
-    kept: Mutex<Kept>,
+    data: Lately<FrameKey, Frame>,
+    metadata: Lately<FrameKey, Frame>,
 }
 
-#[derive(Default)]
-struct Kept {
-    frames: HashMap<(ObjectId, u32), (Arc<Frame>, u64)>,
-    bytes: usize,
-    clock: u64,
-}
+type FrameKey = (ObjectId, u32);
 
-/// Enough for every thread to sit in a frame of each class, and for path order to hit again.
-const KEPT_BYTES_MAX: usize = 16 << 20;
+/// Enough for every thread to sit in a frame and in what it builds on, and for path order to hit again.
+const DATA_BYTES_MAX: usize = 12 << 20;
+/// Enough for one frame of each of hundreds of backups: a tree has directories of all of them.
+const METADATA_BYTES_MAX: usize = 20 << 20;
 
 impl Frame {
     /// The bytes of a chunk, not compared with its id.
@@ -51,46 +49,22 @@ impl Frame {
     }
 
     /// Where it is: its pack, and its number there.
-    pub(super) const fn key(&self) -> (ObjectId, u32) {
+    pub(super) const fn key(&self) -> FrameKey {
         (self.pack, self.number)
     }
 }
 
-impl FrameCache {
-    fn get(&self, key: (ObjectId, u32)) -> Option<Arc<Frame>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.clock += 1;
-        let now = kept.clock;
-        let (frame, used) = kept.frames.get_mut(&key)?;
-        *used = now;
-        Some(Arc::clone(frame))
-    }
-
-    fn keep(&self, key: (ObjectId, u32), frame: &Arc<Frame>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.clock += 1;
-        let now = kept.clock;
-        if kept.frames.insert(key, (Arc::clone(frame), now)).is_none() {
-            kept.bytes += frame.payload.memory_bytes();
-        }
-        if kept.bytes > KEPT_BYTES_MAX {
-            kept.let_go(key);
-        }
+impl Default for FrameCache {
+    fn default() -> Self {
+        Self { data: Lately::new(DATA_BYTES_MAX), metadata: Lately::new(METADATA_BYTES_MAX) }
     }
 }
 
-impl Kept {
-    /// Lets the frames go that were not used for longest, a quarter of the room at once: there may
-    /// be thousands of small ones, and they are put in order for it. The `newest` stays.
-    fn let_go(&mut self, newest: (ObjectId, u32)) {
-        let mut oldest: Vec<_> = self.frames.iter().map(|(key, (_, used))| (*used, *key)).collect();
-        oldest.sort_unstable();
-        for (_, key) in oldest {
-            if self.bytes <= KEPT_BYTES_MAX / 4 * 3 || key == newest {
-                break;
-            }
-            let gone = self.frames.remove(&key);
-            self.bytes -= gone.map_or(0, |(frame, _)| frame.payload.memory_bytes());
+impl FrameCache {
+    const fn of(&self, class: PackClass) -> &Lately<FrameKey, Frame> {
+        match class {
+            PackClass::Data => &self.data,
+            PackClass::Metadata => &self.metadata,
         }
     }
 }
@@ -224,8 +198,7 @@ impl Inner {
         pack: PackRef,
         place: &Place,
     ) -> Result<Option<Arc<Frame>>, RepositoryError> {
-        let key = (pack.id, place.frame);
-        if let Some(frame) = self.frames.get(key) {
+        if let Some(frame) = self.kept_frame(pack, place) {
             return Ok(frame.payload.stands_alone().then_some(frame));
         }
         let raw = self.read_raw(pack, (place.offset, place.sealed_bytes), Freshness::Cached)?;
@@ -235,7 +208,7 @@ impl Inner {
             return Ok(None);
         }
         let payload = self.plain(coding, &encoded).map_err(wrong)?;
-        Ok(Some(self.keep_frame(pack.id, place.frame, payload)))
+        Ok(Some(self.keep_frame(pack, place.frame, payload)))
     }
 
     /// What the chunk at `place` builds on, if it is in a delta frame: its head says so, and none
@@ -255,20 +228,24 @@ impl Inner {
     /// The frame at `place`, decoded once for all who ask soon.
     pub(super) fn frame(&self, place: &Place) -> Result<Arc<Frame>, RepositoryError> {
         let pack = self.index()?.packs[place.pack as usize];
-        let key = (pack.id, place.frame);
-        if let Some(frame) = self.frames.get(key) {
+        if let Some(frame) = self.kept_frame(pack, place) {
             return Ok(frame);
         }
         let at = (place.offset, place.sealed_bytes);
         let payload = self.read_frame(pack, place.frame, at, Freshness::Cached)?;
-        Ok(self.keep_frame(pack.id, place.frame, payload))
+        Ok(self.keep_frame(pack, place.frame, payload))
     }
 
     /// Keeps a decoded frame for all who ask soon.
-    pub(super) fn keep_frame(&self, pack: ObjectId, number: u32, payload: Payload) -> Arc<Frame> {
-        let frame = Arc::new(Frame { pack, number, payload });
-        self.frames.keep((pack, number), &frame);
+    pub(super) fn keep_frame(&self, pack: PackRef, number: u32, payload: Payload) -> Arc<Frame> {
+        let weight = payload.memory_bytes();
+        let frame = Arc::new(Frame { pack: pack.id, number, payload });
+        self.frames.of(pack.class).keep(frame.key(), &frame, weight);
         frame
+    }
+
+    fn kept_frame(&self, pack: PackRef, place: &Place) -> Option<Arc<Frame>> {
+        self.frames.of(pack.class).get(&(pack.id, place.frame))
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::opened::Opened;
+use super::opened::{self, Opened};
 use super::temp::{Temp, Temps};
 use super::{Backend, Freshness, ObjectWriter, Range, Traits};
 use crate::os::crash::{CrashPoint, reach};
@@ -120,7 +120,7 @@ impl Local {
 
     fn at(root: PathBuf) -> Self {
         let temps = Temps::new(root.join(TEMP));
-        Self { root, names: Arc::default(), temps, opened: Opened::new() }
+        Self { root, names: Arc::default(), temps, opened: opened::none() }
     }
 
     /// The directory.
@@ -139,14 +139,12 @@ impl Local {
         let path = self.path(kind, name);
         let opened = match File::open(&path) {
             // What is open for later can wait.
-            Err(error) if limits::are_reached(&error) && self.opened.close_all() => {
-                File::open(path)
-            }
+            Err(error) if limits::are_reached(&error) && self.opened.clear() => File::open(path),
             other => other,
         };
         let opened = Arc::new(opened?);
         if stays_open {
-            self.opened.keep(name, &opened);
+            self.opened.keep(name.to_owned(), &opened, 1);
         }
         Ok(opened)
     }

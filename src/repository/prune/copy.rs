@@ -113,7 +113,7 @@ impl<'a> Copier<'a> {
         drop(raw);
         // Others that build on it may follow.
         let payload = self.inner.decode(coding, &encoded).map_err(damaged)?;
-        let frame = self.inner.keep_frame(whole.id, number, payload);
+        let frame = self.inner.keep_frame(whole, number, payload);
         let payload = frame.payload();
         let plain = || (0..payload.chunks()).map(|chunk| payload.chunk(chunk).unwrap_or_default());
         let ids: Vec<ChunkId> = plain().map(|plain| self.inner.hash(plain)).collect();
