@@ -26,7 +26,7 @@ use crate::tree::read::Entries;
 use crate::tree::{Entry, Exclusions, Kind, Meta, Treatment, TreeError, TreePath};
 
 /// So many files are written together; as many more are gathered meanwhile.
-const BATCH_FILES: usize = 12_288;
+const BATCH_FILES: usize = 8_192;
 
 /// Which entries are made.
 #[derive(Clone, Copy)]
