@@ -141,7 +141,11 @@ fn a_second_dump_of_a_slightly_changed_table_stores_little() {
         stored.push(writer.totals().bytes);
         writer.commit(b"record").unwrap();
     }
-    assert!(stored[1] * 6 < stored[0], "{stored:?}");
+    // Three rows lie in three chunks, and the two around one that goes may become one. The longest
+    // have 256 KiB and a row; how long these are is up to the key of the repository.
+    let chunks = 4 * (256 + 1) * 1024;
+    let lists = 64 * 1024;
+    assert!(stored[1] < chunks + lists && stored[1] * 3 < stored[0], "{stored:?}");
 }
 
 #[test]
