@@ -11,12 +11,13 @@ use std::ops::Range;
 use fastcdc::v2020::{Normalization, get_gear_with_seed, select_masks};
 use gearhash::Hasher;
 
-use super::format::{Cutting, FASTCDC_2020_AND_MEDIA};
+use super::format::{Cutting, FASTCDC_2020, FASTCDC_2020_AND_NOISE};
 use super::media::{Kind, kind_of};
 
 /// Finds cuts. One for a repository; used by all threads.
 pub(super) struct Chunker {
     knows_media: bool,
+    knows_noise: bool,
     whole_bytes_max: usize,
     min: usize,
     avg: usize,
@@ -35,7 +36,8 @@ impl Chunker {
         let (mask_s, mask_l) = select_masks(avg, Normalization::Level1);
         let (gear, _) = get_gear_with_seed(seed);
         Self {
-            knows_media: cutting.chunker == FASTCDC_2020_AND_MEDIA,
+            knows_media: cutting.chunker != FASTCDC_2020,
+            knows_noise: cutting.chunker == FASTCDC_2020_AND_NOISE,
             whole_bytes_max: cutting.whole_bytes_max as usize,
             min: cutting.chunk_bytes_min as usize,
             avg,
@@ -53,7 +55,7 @@ impl Chunker {
 
     /// How the file is cut that begins with `head`, which is longer than [`Self::whole_bytes_max`].
     pub(super) fn kind_of(&self, head: &[u8]) -> Kind {
-        if self.knows_media { kind_of(head) } else { Kind::Ordinary }
+        if self.knows_media { kind_of(head, self.knows_noise) } else { Kind::Ordinary }
     }
 
     /// The length of the first chunk of `rest`, if its bytes show it. They do if they hold the file's
@@ -100,7 +102,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::repository::format::{Config, FASTCDC_2020};
+    use crate::repository::format::Config;
     use crate::repository::id::RepositoryId;
 
     fn chunker(seed: u64) -> Chunker {

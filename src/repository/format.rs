@@ -45,8 +45,8 @@ pub(super) struct Feature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(super) struct Cutting {
-    /// 1: FastCDC v2020 as in the crate `fastcdc` 5.0.0, normalisation level 1. 2: the same, but media,
-    /// archives and ciphertext at fixed places.
+    /// 1: FastCDC v2020 as in the crate `fastcdc` 5.0.0, normalisation level 1. 2: the same, but media
+    /// and archives at fixed places. 3: the same, but ciphertext too.
     #[n(0)]
     pub(super) chunker: u16,
     /// A file up to this long is one chunk.
@@ -105,9 +105,11 @@ pub(super) const PACK_FRAMES_MAX: usize = 1 << 20;
 const KIB: u32 = 1024;
 /// FastCDC v2020 for all.
 pub(super) const FASTCDC_2020: u16 = 1;
-/// The same but for media, archives and ciphertext, which are cut at fixed places.
+/// The same but for media and archives, which are cut at fixed places.
 pub(super) const FASTCDC_2020_AND_MEDIA: u16 = 2;
-const CHUNKERS: [u16; 2] = [FASTCDC_2020, FASTCDC_2020_AND_MEDIA];
+/// The same but for media, archives and ciphertext.
+pub(super) const FASTCDC_2020_AND_NOISE: u16 = 3;
+const CHUNKERS: [u16; 3] = [FASTCDC_2020, FASTCDC_2020_AND_MEDIA, FASTCDC_2020_AND_NOISE];
 /// Names of features this version knows, by class.
 const KNOWN: [&[&str]; 3] = [&[delta::FEATURE], &[], &[]];
 
@@ -117,7 +119,7 @@ impl Config {
             repository: *repository.as_bytes(),
             created_ns,
             cutting: Cutting {
-                chunker: FASTCDC_2020_AND_MEDIA,
+                chunker: FASTCDC_2020_AND_NOISE,
                 whole_bytes_max: 256 * KIB,
                 chunk_bytes_min: 64 * KIB,
                 chunk_bytes_avg: 256 * KIB,
@@ -161,7 +163,7 @@ impl Config {
             && avg >= 256
             && max >= KIB
             && whole <= 16 * KIB * KIB
-            && (config.cutting.chunker != FASTCDC_2020_AND_MEDIA || whole as usize >= HEAD_BYTES);
+            && (config.cutting.chunker == FASTCDC_2020 || whole as usize >= HEAD_BYTES);
         let sizes = config.sizes;
         let sized_well = (4 * KIB..=16 * KIB * KIB).contains(&sizes.frame_bytes)
             && [sizes.data_pack_bytes, sizes.metadata_pack_bytes]

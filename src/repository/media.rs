@@ -12,7 +12,7 @@ pub(super) enum Kind {
 }
 
 /// How media begin: from which byte on, and with which bytes.
-const MAGICS: [(usize, &[u8]); 20] = [
+const MAGICS: [(usize, &[u8]); 19] = [
     (0, b"\xff\xd8\xff"), // JPEG
     (0, b"\x89PNG\r\n\x1a\n"),
     (0, b"GIF8"),
@@ -32,7 +32,6 @@ const MAGICS: [(usize, &[u8]); 20] = [
     (0, b"Rar!\x1a\x07"),
     (0, b"\x04\x22\x4d\x18"), // LZ4
     (0, b"LZIP"),
-    (0, b"age-encryption.org/"),
 ];
 
 /// The parts of a file that are looked at. Behind a magic they lie after the tags and thumbnails that
@@ -46,8 +45,9 @@ const PART_BYTES: usize = 4 << 10;
 /// How much of its beginning says what a file is.
 pub(super) const HEAD_BYTES: usize = PARTS_FROM + (PARTS - 1) * PART_STEP + PART_BYTES;
 
-/// What the file is that begins with `head`: at least [`HEAD_BYTES`] of it.
-pub(super) fn kind_of(head: &[u8]) -> Kind {
+/// What the file is that begins with `head`: at least [`HEAD_BYTES`] of it. Without a magic it may be
+/// ciphertext, where whoever cuts `knows_noise`.
+pub(super) fn kind_of(head: &[u8], knows_noise: bool) -> Kind {
     let begins =
         |(at, magic): &(usize, &[u8])| head.get(*at..).is_some_and(|rest| rest.starts_with(magic));
     let is_known = MAGICS.iter().any(begins);
@@ -58,8 +58,11 @@ pub(super) fn kind_of(head: &[u8]) -> Kind {
         };
         (0..PARTS).filter_map(part)
     };
-    let is_media =
-        if is_known { excess(parts(PARTS_FROM)) <= EVEN } else { excess(parts(0)) <= NOISE };
+    let is_media = if is_known {
+        excess(parts(PARTS_FROM)) <= EVEN
+    } else {
+        knows_noise && excess(parts(0)) <= NOISE
+    };
     if is_media { Kind::Media } else { Kind::Ordinary }
 }
 
@@ -113,7 +116,7 @@ mod tests {
             let under = |plain: &[u8]| {
                 let mut file = plain.to_vec();
                 file[at..at + magic.len()].copy_from_slice(magic);
-                kind_of(&file)
+                kind_of(&file, true)
             };
             assert_eq!(under(&noise), Kind::Media, "{magic:?}");
             assert_eq!(under(&text), Kind::Ordinary, "{magic:?}");
@@ -125,16 +128,17 @@ mod tests {
     #[test]
     fn noise_is_ciphertext_unless_anything_else_lies_before_it() {
         let noise = noise(HEAD_BYTES);
-        assert_eq!(kind_of(&noise), Kind::Media);
+        assert_eq!(kind_of(&noise, true), Kind::Media);
+        assert_eq!(kind_of(&noise, false), Kind::Ordinary, "chunker 2 looks for a magic");
         let mut archive = noise.clone();
         archive[..512].fill(0);
         archive[..10].copy_from_slice(b"a/name.jpg");
-        assert_eq!(kind_of(&archive), Kind::Ordinary, "as a tar archive begins");
+        assert_eq!(kind_of(&archive, true), Kind::Ordinary, "as a tar archive begins");
         let mut waves = noise;
         for byte in &mut waves {
             *byte %= 250;
         }
-        assert_eq!(kind_of(&waves), Kind::Ordinary, "six values never come");
+        assert_eq!(kind_of(&waves, true), Kind::Ordinary, "six values never come");
     }
 
     #[test]
@@ -142,7 +146,7 @@ mod tests {
         let mut picture = noise(HEAD_BYTES);
         picture[..PARTS_FROM].fill(0);
         picture[..3].copy_from_slice(b"\xff\xd8\xff");
-        assert_eq!(kind_of(&picture), Kind::Media);
+        assert_eq!(kind_of(&picture, true), Kind::Media);
     }
 
     #[test]
