@@ -1,4 +1,5 @@
-//! Repositories of earlier versions, and what a new one does otherwise: media are cut at fixed places.
+//! Repositories of earlier versions, and what a new one does otherwise: media and ciphertext are cut at
+//! fixed places.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,13 +10,12 @@ use crate::run::{Run, args};
 use crate::stage::{copy, fixture, read, write};
 use crate::world::World;
 
-/// A world whose repository was made, and given a snapshot of `/srv/uploads`, before there was a second
-/// chunker.
-fn of_old() -> World {
+/// A world whose repository was made by an earlier version, and given a snapshot of `/srv/uploads`.
+fn of_old(name: &str) -> World {
     let world = World::bare();
-    copy(fixture("repositories/chunker-1/repository"), world.repository());
-    let key = fixture("repositories/chunker-1/key");
-    let text = read(&key);
+    let of_old = fixture("repositories").join(name);
+    copy(of_old.join("repository"), world.repository());
+    let text = read(of_old.join("key"));
     let id =
         text.lines().find_map(|line| line.strip_prefix("repository ")).expect("a key names it");
     let place = world.path(format!("config/keys/{id}.key"));
@@ -24,10 +24,16 @@ fn of_old() -> World {
     world
 }
 
-/// The picture that the snapshot holds: in two chunks, for chunker 1 knows nothing of pictures.
-fn picture() -> Vec<u8> {
+/// Noise from its first byte: chunker 2 knows nothing of it.
+fn ciphertext() -> Vec<u8> {
     let mut bytes = vec![0; 330_000];
     blake3::Hasher::new_derive_key("snap-backup golden bytes").finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// Chunker 1 knows nothing of pictures.
+fn picture() -> Vec<u8> {
+    let mut bytes = ciphertext();
     bytes[..3].copy_from_slice(b"\xff\xd8\xff");
     bytes
 }
@@ -36,21 +42,21 @@ fn added(run: &Run) -> u64 {
     run.message("summary")["data_added_packed"].as_u64().expect("a number")
 }
 
-#[test]
-fn a_repository_of_before_opens_and_is_cut_as_before() {
-    let world = of_old();
+/// `file` holds `content` in the only snapshot, in two chunks.
+fn opens_and_cuts_as_before(world: &World, file: &str, content: &[u8]) {
     world.snap(["check", "--read-data"]).ok();
     let target = world.path("restored");
     world.snap(args!["restore", "latest", "--target", target]).ok();
-    assert!(fs::read(target.join("srv/uploads/picture.jpg")).expect("restored") == picture());
-    // The same picture elsewhere is stored already, one with a byte more at its head but for that.
+    let restored = target.join("srv/uploads").join(file);
+    assert!(fs::read(restored).expect("restored") == content);
+    // The same elsewhere is stored already, with a byte more near its head but for that.
     let source = world.path("uploads");
-    write(source.join("the-same.jpg"), picture());
+    write(source.join("the-same"), content);
     let same = world.snap(args!["backup", source, "--json"]).ok();
     assert!(added(&same) < 4_000, "{same}");
-    let mut longer = picture();
+    let mut longer = content.to_vec();
     longer.insert(3, b'x');
-    write(source.join("longer.jpg"), &longer);
+    write(source.join("longer"), &longer);
     let changed = world.snap(args!["backup", source, "--json"]).ok();
     assert!((4_000..300_000).contains(&added(&changed)), "{changed}");
     // A repository made like it cuts so too: the digests of all content are equal.
@@ -60,6 +66,31 @@ fn a_repository_of_before_opens_and_is_cut_as_before() {
     let there = world.snap(args!["-r", like, "backup", source, "--json"]).ok();
     assert_eq!(there.message("summary")["digest"], changed.message("summary")["digest"]);
     world.snap(["check", "--read-data"]).ok();
+}
+
+/// What a byte more near the head of `content` adds, once it is stored.
+fn added_by_a_byte(world: &World, content: &[u8]) -> u64 {
+    let source = world.path("a-byte-more");
+    write(source.join("before"), content);
+    world.snap(args!["backup", source]).ok();
+    let mut longer = content.to_vec();
+    longer.insert(3, b'x');
+    write(source.join("longer"), &longer);
+    added(&world.snap(args!["backup", source, "--json"]).ok())
+}
+
+#[test]
+fn a_repository_from_before_media_were_known_opens_and_cuts_as_before() {
+    opens_and_cuts_as_before(&of_old("chunker-1"), "picture.jpg", &picture());
+}
+
+#[test]
+fn a_repository_from_before_ciphertext_was_known_opens_and_cuts_as_before() {
+    let world = of_old("chunker-2");
+    opens_and_cuts_as_before(&world, "letter.bin", &ciphertext());
+    assert!(added_by_a_byte(&world, &picture()) > 330_000, "a picture is one chunk there");
+    let new = World::new();
+    assert!(added_by_a_byte(&new, &ciphertext()) > 330_000, "and a ciphertext, in a new one");
 }
 
 #[test]
