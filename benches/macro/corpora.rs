@@ -31,7 +31,7 @@ enum Source {
 enum Takers {
     /// All that know trees.
     Trees,
-    /// Only `snap` and `restic`: the others take too long for what it would tell.
+    /// Only `snap` and `restic`, for the others take long, and those that know trees and are named.
     Few,
     /// All, for the tree is one file.
     All,
@@ -53,10 +53,14 @@ pub(crate) struct Trees {
 }
 
 impl Workload {
-    pub(crate) fn takes(&self, tool: &Tool) -> bool {
+    pub(crate) fn takes(&self, tool: &Tool, options: &Options) -> bool {
+        let knows_trees = !tool.takes_one_file();
         match self.takers {
-            Takers::Trees => !tool.takes_one_file(),
-            Takers::Few => matches!(tool.kind, Kind::Snap | Kind::Restic),
+            Takers::Trees => knows_trees,
+            Takers::Few => {
+                let always = matches!(tool.kind, Kind::Snap | Kind::Restic);
+                always || knows_trees && options.names(tool.name())
+            }
             Takers::All => true,
         }
     }

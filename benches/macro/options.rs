@@ -96,8 +96,12 @@ impl Options {
 
     /// Whether this tool is to run, if it is there; a slow one only if it is named.
     pub(crate) fn allows(&self, tool: &str, is_slow: bool) -> bool {
-        let named = self.tools.iter().any(|one| one == tool);
-        named || (self.tools.is_empty() && !is_slow)
+        self.names(tool) || (self.tools.is_empty() && !is_slow)
+    }
+
+    /// Whether this tool was asked for by its name.
+    pub(crate) fn names(&self, tool: &str) -> bool {
+        self.tools.iter().any(|one| one == tool)
     }
 
     /// A number by size.

@@ -37,7 +37,7 @@ pub(crate) fn workload(
         bytes: oracle::stored_bytes(&trees.before),
         tools: std::collections::BTreeMap::default(),
     };
-    let tools: Vec<&Tool> = tools.iter().filter(|tool| workload.takes(tool)).collect();
+    let tools: Vec<&Tool> = tools.iter().filter(|tool| workload.takes(tool, options)).collect();
     let house = options.work.join("house");
     // Only an upgrade needs a tree that may be changed.
     let copy = trees.after.as_ref().map(|_| options.work.join("source"));

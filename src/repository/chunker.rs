@@ -7,6 +7,7 @@
 //! time. A property holds the two against each other.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use fastcdc::v2020::{Normalization, get_gear_with_seed, select_masks};
 use gearhash::Hasher;
@@ -25,6 +26,8 @@ pub(super) struct Chunker {
     mask_s: u64,
     mask_l: u64,
     gear: Box<[u64; 256]>,
+    /// Where zeros are cut, once there were some.
+    pub(super) zeros: OnceLock<usize>,
 }
 
 /// The hash of a place is made of so many bytes before it: each moves it by one bit.
@@ -45,12 +48,18 @@ impl Chunker {
             mask_s,
             mask_l,
             gear: Box::new(gear.as_ref().try_into().expect("a byte has 256 values")),
+            zeros: OnceLock::new(),
         }
     }
 
     /// A file up to this long is one chunk.
     pub(super) fn whole_bytes_max(&self) -> usize {
         self.whole_bytes_max
+    }
+
+    /// The longest chunk of a longer one.
+    pub(super) fn max(&self) -> usize {
+        self.max
     }
 
     /// How the file is cut that begins with `head`, which is longer than [`Self::whole_bytes_max`].

@@ -137,6 +137,9 @@ pub(super) fn take_apart(
 /// read beyond a frame is copied once.
 const READ_BYTES: usize = 256 << 10;
 
+/// Where a chunk begins with so many zeros, more are looked for.
+const SEEMS_ZEROS: usize = 64;
+
 /// Cuts what is longer than one chunk, whose beginning is in `window` already.
 fn cut(
     chunker: &Chunker,
@@ -149,7 +152,19 @@ fn cut(
     let mut searched = 0;
     let kind = chunker.kind_of(window.rest());
     loop {
-        let Some(bytes) = chunker.first_cut(kind, window.rest(), searched, source.ended) else {
+        let mut found = None;
+        if searched == 0 {
+            if window.rest().len() < SEEMS_ZEROS {
+                source.fill(window, READ_BYTES)?;
+            }
+            if window.rest().starts_with(&[0; SEEMS_ZEROS]) {
+                source.fill(window, chunker.max())?;
+                found = chunker.cut_in_zeros(kind, window.rest());
+            }
+        }
+        let found =
+            found.or_else(|| chunker.first_cut(kind, window.rest(), searched, source.ended));
+        let Some(bytes) = found else {
             searched = window.rest().len();
             source.fill(window, searched + READ_BYTES)?;
             continue;

@@ -43,6 +43,7 @@ mod spread;
 mod usage;
 mod verify;
 mod window;
+mod zeros;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::backend::{Backend, Freshness, Range};
 use super::chunker::Chunker;
@@ -31,6 +31,8 @@ pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) secrets: Secrets,
     pub(super) chunker: Chunker,
+    /// The id of the longest chunk of zeros, once it was asked for.
+    pub(super) zeros: OnceLock<ChunkId>,
     pub(super) shelf: Shelf,
     pub(super) frames: FrameCache,
     codecs: Mutex<Vec<Codec>>,
@@ -49,6 +51,7 @@ impl Inner {
             location,
             id: config.repository(),
             chunker: Chunker::new(&config.cutting, secrets.chunker_seed()),
+            zeros: OnceLock::new(),
             config,
             secrets,
             shelf: Shelf::new(cache_dir),
@@ -58,6 +61,10 @@ impl Inner {
     }
 
     pub(super) fn hash(&self, plain: &[u8]) -> ChunkId {
+        self.hash_of_zeros(plain).unwrap_or_else(|| self.keyed_hash(plain))
+    }
+
+    pub(super) fn keyed_hash(&self, plain: &[u8]) -> ChunkId {
         ChunkId::from_bytes(*blake3::keyed_hash(&self.secrets.id_key, plain).as_bytes())
     }
 

@@ -159,8 +159,13 @@ impl Filling<'_> {
             Content::List(_) => {
                 for piece in self.repository.pieces(content) {
                     let piece = piece?;
-                    put(length, &self.repository.get(&piece.id)?)?;
-                    length += piece.bytes;
+                    let end = length + piece.bytes;
+                    let is_hole =
+                        ranges.is_some_and(|ranges| within(ranges, length, end).is_empty());
+                    if !is_hole || !self.repository.is_zeros(&piece) {
+                        put(length, &self.repository.get(&piece.id)?)?;
+                    }
+                    length = end;
                 }
             }
         }
@@ -214,8 +219,8 @@ impl From<crate::repository::RepositoryError> for WriteError {
 fn put_ranges(file: &File, offset: u64, bytes: &[u8], ranges: &[(u64, u64)]) -> io::Result<()> {
     let end = offset + bytes.len() as u64;
     let mut done = offset;
-    for (start, length) in ranges {
-        let (from, to) = ((*start).max(done), (start + length).min(end));
+    for (start, length) in within(ranges, offset, end) {
+        let (from, to) = ((*start).max(done), start.saturating_add(*length).min(end));
         if from >= to {
             continue;
         }
@@ -224,6 +229,13 @@ fn put_ranges(file: &File, offset: u64, bytes: &[u8], ranges: &[(u64, u64)]) -> 
         done = to;
     }
     put_unless_zeros(file, done, slice(bytes, offset, done, end))
+}
+
+/// The data ranges that have some of these bytes, if they are in order; no harm comes of others.
+fn within(ranges: &[(u64, u64)], from: u64, to: u64) -> &[(u64, u64)] {
+    let first = ranges.partition_point(|(start, length)| start.saturating_add(*length) <= from);
+    let behind = ranges.partition_point(|(start, _)| *start < to);
+    &ranges[first..behind.max(first)]
 }
 
 fn slice(bytes: &[u8], offset: u64, from: u64, to: u64) -> &[u8] {
