@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use crate::repository::backend::Backend;
 use crate::repository::chunker::Chunker;
 use crate::repository::content::{Extent, List, Piece, Stored};
-use crate::repository::format::{Config, FASTCDC_2020, FASTCDC_2020_AND_NOISE, config_name};
+use crate::repository::format::{
+    Config, FASTCDC_2020, FASTCDC_2020_AND_MEDIA, FASTCDC_2020_AND_NOISE, config_name,
+};
 use crate::repository::frame::{Codec, Coding};
 use crate::repository::id::{ChunkId, ObjectId, RepositoryId};
 use crate::repository::index::{Named, build};
@@ -158,9 +160,11 @@ fn golden_cuts_of_a_picture_stay() {
     let mut picture = vec![0; 2_500_000];
     blake3::Hasher::new_derive_key("snap-backup golden bytes").finalize_xof().fill(&mut picture);
     picture.splice(..0, *b"\xff\xd8\xff");
-    for (name, chunker) in
-        [("picture", FASTCDC_2020_AND_NOISE), ("picture of chunker 1", FASTCDC_2020)]
-    {
+    for (name, chunker) in [
+        ("picture", FASTCDC_2020_AND_NOISE),
+        ("picture", FASTCDC_2020_AND_MEDIA),
+        ("picture of chunker 1", FASTCDC_2020),
+    ] {
         let mut inner = inner();
         inner.config.cutting.chunker = chunker;
         inner.chunker = Chunker::new(&inner.config.cutting, inner.secrets.chunker_seed());

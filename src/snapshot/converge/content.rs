@@ -246,3 +246,49 @@ fn slice(bytes: &[u8], offset: u64, from: u64, to: u64) -> &[u8] {
 fn put_unless_zeros(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     if bytes.iter().all(|byte| *byte == 0) { Ok(()) } else { file.write_all_at(bytes, offset) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_the_ranges_say_the_bytes_that_are_put_are_those_that_were_given(
+            runs in proptest::collection::vec((any::<bool>(), 1..3_000_usize), 1..12),
+            ranges in proptest::collection::vec((0..20_000_u64, 0..5_000_u64), 0..8),
+            in_order in any::<bool>(),
+            beyond in any::<bool>(),
+            step in 1..9_000_usize,
+        ) {
+            let mut bytes = Vec::new();
+            for (is_hole, length) in runs {
+                bytes.resize(bytes.len() + length, u8::from(!is_hole));
+            }
+            let mut ranges = ranges;
+            if in_order {
+                ranges.sort_unstable();
+            }
+            ranges.extend(beyond.then_some((u64::MAX, 7)));
+            let file = tempfile::tempfile().unwrap();
+            for (number, part) in bytes.chunks(step).enumerate() {
+                put_ranges(&file, (number * step) as u64, part, &ranges).unwrap();
+            }
+            file.set_len(bytes.len() as u64).unwrap();
+            let mut read = vec![9; bytes.len()];
+            file.read_exact_at(&mut read, 0).unwrap();
+            prop_assert_eq!(read, bytes);
+        }
+    }
+
+    #[test]
+    fn the_ranges_of_some_bytes_are_those_that_have_one_of_them() {
+        let ranges = [(10, 10), (30, 10), (50, 10)];
+        for (from, to, wanted) in [(0, 10, 0..0), (0, 11, 0..1), (19, 31, 0..2), (20, 30, 1..1)] {
+            assert_eq!(within(&ranges, from, to), &ranges[wanted], "{from}..{to}");
+        }
+        assert_eq!(within(&ranges, 35, 100), &ranges[1..]);
+        assert_eq!(within(&ranges, 60, 100), []);
+    }
+}
